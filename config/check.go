@@ -1,0 +1,267 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// What no value can tell alone: names, references, and what clashes.
+
+// declare registers the name of a block.
+func (d *decoder) declare(what string, block *hcl.Block) (string, hcl.Range) {
+	name, where := block.Labels[0], d.header(block)
+	if err := checkName(name); err != nil {
+		d.fail(block.LabelRanges[0], "Invalid name", "%s", sentence(err))
+	}
+	d.claim(what, name, where)
+	return name, where
+}
+
+// claim reports a name that is taken.
+func (d *decoder) claim(what, name string, where hcl.Range) {
+	if d.names[what] == nil {
+		d.names[what] = map[string]hcl.Range{}
+	}
+	if first, taken := d.names[what][name]; taken {
+		d.fail(where, "Duplicate "+what, "The name %q is taken by the one at %s.", name, place(first))
+		return
+	}
+	d.names[what][name] = where
+}
+
+const serviceOrJob = "service or job"
+
+// first reports whether a service is the first of its name. What a second one
+// claims clashes for that reason alone.
+func (d *decoder) first(s *Service) bool {
+	return d.names[serviceOrJob][s.Name] == s.Range
+}
+
+// references reads depends_on, wants or after of the service called from.
+func (d *decoder) references(a *hcl.Attribute, from string, stage int) []Reference {
+	var refs []Reference
+	seen := map[string]bool{}
+	for _, expr := range d.elements(a) {
+		where := expr.Range()
+		kind, name, ok := d.reference(expr)
+		if !ok {
+			continue
+		}
+		to, exists := d.known[name]
+		switch {
+		case !exists && d.holes:
+			// It may be in what could not be read.
+		case !exists:
+			d.fail(where, "Unknown "+string(kind), "There is no %s %q.%s", kind, name, d.didYouMean(name, d.order))
+		case name == from:
+			d.fail(where, "Reference to itself", "%s can't wait for itself.", name)
+		case to.kind != kind:
+			d.fail(where, "Unknown "+string(kind), "%s is a %s: write %s.", name, to.kind, spell(to.kind, name))
+		case to.stage > stage:
+			d.fail(where, "Reference to a later stage", "%s is in a stage that starts only when this one is passed, so it would never be there in time: move %s to an earlier stage, or %s to a later one.", name, name, from)
+		case seen[name]:
+			d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Repeated reference",
+				Detail: fmt.Sprintf("%s is in %s already; once is enough.", name, a.Name), Subject: &where})
+		default:
+			refs = append(refs, Reference{Target: name, Range: where})
+			seen[name] = true
+		}
+	}
+	return refs
+}
+
+// reference reads service.NAME or job.NAME; a name that is no identifier is
+// written service["NAME"]. The string "service.NAME" is the form in JSON only:
+// in native syntax a reference is not text.
+func (d *decoder) reference(expr hcl.Expression) (kind Kind, name string, ok bool) {
+	where := subject(expr)
+	path, diags := hcl.AbsTraversalForExpr(expr)
+	if diags.HasErrors() {
+		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME.%s", d.unquote(expr))
+		return "", "", false
+	}
+	kind = Kind(path.RootName())
+	if other, exists := d.known[string(kind)]; exists && len(path) == 1 {
+		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME: write %s.", spell(other.kind, string(kind)))
+		return "", "", false
+	}
+	if name, ok = member(path); ok && (kind == KindService || kind == KindJob) {
+		return kind, name, true
+	}
+	d.fail(where, "Invalid reference", `A reference is service.NAME or job.NAME, or service["NAME"] where the name has dots or begins with a digit.`)
+	return "", "", false
+}
+
+// unquote says how to write a reference that was given as a string. In JSON
+// that was right, and the string is wrong.
+func (d *decoder) unquote(expr hcl.Expression) string {
+	v, diags := expr.Value(d.scope)
+	if d.json || diags.HasErrors() || v.Type() != cty.String || v.IsNull() {
+		return ""
+	}
+	text := v.AsString()
+	if to, exists := d.known[text]; exists {
+		text = spell(to.kind, text)
+	}
+	if !strings.HasPrefix(text, "service.") && !strings.HasPrefix(text, "job.") {
+		return ""
+	}
+	return fmt.Sprintf(" It is not a string: write %.80s without quotes.", text)
+}
+
+// member is NAME of x.NAME or x["NAME"].
+func member(path hcl.Traversal) (string, bool) {
+	if len(path) != 2 {
+		return "", false
+	}
+	switch step := path[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+// spell writes a reference.
+func spell(kind Kind, name string) string {
+	if hclsyntax.ValidIdentifier(name) {
+		return fmt.Sprintf("%s.%s", kind, name)
+	}
+	return fmt.Sprintf("%s[%q]", kind, name)
+}
+
+// networks reads network.NAME, which has to be declared, and as a string the
+// name of a network that is made elsewhere.
+func (d *decoder) networks(a *hcl.Attribute) []string {
+	var names []at[string]
+	for _, expr := range d.elements(a) {
+		where := subject(expr)
+		if path, diags := hcl.AbsTraversalForExpr(expr); !diags.HasErrors() && path.RootName() == "network" {
+			name, ok := member(path)
+			_, declared := d.names["network"][name]
+			switch {
+			case !ok:
+				d.fail(where, "Invalid reference", "A reference to a network is network.NAME.")
+			case declared || d.holes:
+				names = append(names, at[string]{name, where})
+			default:
+				d.fail(where, "Unknown network", "There is no network block %q.%s The name of a network that is made elsewhere is written as a string.",
+					name, d.didYouMean(name, slices.Sorted(maps.Keys(d.names["network"]))))
+			}
+			continue
+		}
+		name, ok := element(d, a.Name, expr, parseNetwork)
+		if rest, dotted := strings.CutPrefix(name, "network."); ok && dotted && d.names["network"][rest].Filename != "" {
+			d.fail(where, "Invalid reference", "It is not a string: write %s without quotes.", name)
+			continue
+		}
+		if ok {
+			names = append(names, at[string]{name, where})
+		}
+	}
+	unique(d, "network", names, func(name string) string { return name }, map[string]hcl.Range{})
+	return values(names)
+}
+
+// unique reports elements that have the same key.
+func unique[T any](d *decoder, what string, all []at[T], key func(T) string, seen map[string]hcl.Range) {
+	for _, one := range all {
+		k := key(one.value)
+		if first, twice := seen[k]; twice {
+			d.fail(one.where, "Duplicate "+what, "%q is there already, at %s.", k, place(first))
+			continue
+		}
+		seen[k] = one.where
+	}
+}
+
+// checkContainer reports attributes that contradict each other.
+func (d *decoder) checkContainer(c *Container, raw *rawContainer, kind Kind) {
+	mode, _, shared := strings.Cut(c.NetworkMode, ":") // container:NAME
+	own := c.NetworkMode == "" || mode == "bridge"
+	if !own && len(c.Networks) > 0 {
+		d.fail(raw.Networks.NameRange, "Conflicting networks", "Networks are joined in network_mode bridge, and this container's is %s: leave one out.", c.NetworkMode)
+	}
+	if !own && len(c.Ports) > 0 {
+		why := map[string]string{
+			"host":      "the container has the host's own ports already",
+			"none":      "the container has no network",
+			"container": "they are published by the container whose network it is",
+		}[mode]
+		d.fail(raw.Ports.NameRange, "Conflicting ports", "Under network_mode %s Podman publishes no ports, without a word: %s. Leave one out.", c.NetworkMode, why)
+	}
+	if (shared || mode == "none") && len(c.DNS) > 0 {
+		d.fail(raw.DNS.NameRange, "Conflicting dns", "Name servers can't be set under network_mode %s.", c.NetworkMode)
+	}
+	for _, name := range c.CapDrop {
+		if slices.Contains(c.CapAdd, name) {
+			d.fail(raw.CapDrop.NameRange, "Conflicting capabilities", "%s is in cap_add too.", name)
+		}
+	}
+	if kind == KindJob && (c.Restart.Policy == "always" || c.Restart.Policy == "unless-stopped") {
+		d.fail(raw.Restart.NameRange, "Restart of a job", "A job is ready when it has exited with 0, and %s would start it again for ever: use no or on-failure.", c.Restart.Policy)
+	}
+}
+
+// checkPorts reports host ports that are published twice. It goes through
+// them in the order of their numbers and remembers, for each group of
+// addresses that could clash, the published range that reaches furthest, so
+// that the time is that of the sort whatever the addresses are.
+func (d *decoder) checkPorts() {
+	ports := slices.DeleteFunc(d.ports, func(p at[Port]) bool { return p.value.HostPort == 0 })
+	slices.SortStableFunc(ports, func(a, b at[Port]) int {
+		return cmp.Or(cmp.Compare(a.value.Protocol, b.value.Protocol), cmp.Compare(a.value.HostPort, b.value.HostPort))
+	})
+	furthest := map[string]at[Port]{}
+	for _, port := range ports {
+		in, against := groups(port.value.HostIP)
+		for _, group := range against {
+			other, ok := furthest[port.value.Protocol+group]
+			if !ok || last(other.value) < int(port.value.HostPort) {
+				continue
+			}
+			first, second := other, port
+			if first.where.Start.Byte > second.where.Start.Byte {
+				first, second = second, first
+			}
+			d.fail(second.where, "Duplicate host port", "Port %d/%s of the host is published already, at %s: only one container can have it.",
+				port.value.HostPort, port.value.Protocol, place(first.where))
+			break
+		}
+		for _, group := range in {
+			key := port.value.Protocol + group
+			if other, ok := furthest[key]; !ok || last(other.value) < last(port.value) {
+				furthest[key] = port
+			}
+		}
+	}
+}
+
+func last(p Port) int { return int(p.HostPort) + int(p.Range) - 1 }
+
+// groups says which groups of addresses an address is in, and which it
+// clashes with. 0.0.0.0 is every IPv4 address; no address and :: are every
+// address, since a socket on :: takes IPv4 as well.
+func groups(ip netip.Addr) (in, against []string) {
+	switch own := ip.String(); {
+	case !ip.IsValid() || ip == netip.IPv6Unspecified():
+		return []string{"any", "all"}, []string{"any"}
+	case ip == netip.IPv4Unspecified():
+		return []string{"any", "any4", "all4"}, []string{"any4", "all"}
+	case ip.Is4():
+		return []string{"any", "any4", own}, []string{own, "all4", "all"}
+	default:
+		return []string{"any", own}, []string{own, "all"}
+	}
+}

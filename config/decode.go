@@ -1,0 +1,310 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+const maxAttempts = 1_000
+
+// decoder turns raw structs into those of config.go. It goes on after an
+// error, so that all are found; what is in error stays zero.
+type decoder struct {
+	dir   string
+	json  bool
+	scope *hcl.EvalContext // of every expression; empty as yet
+	diags hcl.Diagnostics
+
+	names   map[string]map[string]hcl.Range // what kind of thing, name, where first declared
+	known   map[string]known                // services and jobs, whether or not they decode
+	order   []string                        // their names in the order of the file
+	torn    map[*hcl.Block]bool             // blocks with something in them that was not understood
+	holes   bool                            // one of them may have been a service
+	guesses int
+	ports   []at[Port]          // published by all containers
+	unsure  map[*Container]bool // whose ports are in error
+}
+
+// known is what a reference needs to know of a service.
+type known struct {
+	kind  Kind
+	stage int
+}
+
+func newDecoder(dir string, json bool) *decoder {
+	return &decoder{
+		dir:    dir,
+		json:   json,
+		scope:  &hcl.EvalContext{},
+		names:  map[string]map[string]hcl.Range{},
+		known:  map[string]known{},
+		torn:   map[*hcl.Block]bool{},
+		unsure: map[*Container]bool{},
+	}
+}
+
+func (d *decoder) file(body hcl.Body) *File {
+	raw := &rawFile{}
+	d.fill(raw, nil, body)
+	f := &File{Dir: d.dir, Name: one(d, raw.Name, validName)}
+	if f.Name == "" {
+		f.Name = nameOf(d.dir)
+	}
+	for i, block := range raw.Podman {
+		if i > 0 {
+			d.fail(d.header(block.Block), "Duplicate podman block", "There is one already at %s.", place(d.header(raw.Podman[0].Block)))
+		}
+		f.Connection = one(d, block.Connection, parseConnection)
+	}
+	for _, block := range raw.Networks {
+		name, where := d.declare("network", block.Block)
+		if err := checkNetwork(name); err != nil {
+			d.fail(block.Block.LabelRanges[0], "Invalid name", "%s", sentence(err))
+		}
+		f.Networks = append(f.Networks, Network{Name: name, Range: where})
+	}
+	for _, block := range raw.Volumes {
+		name, where := d.declare("volume", block.Block)
+		f.Volumes = append(f.Volumes, Volume{Name: name, Range: where})
+	}
+	// All names first: a reference may point forward within its stage, and
+	// one to something that is broken is no error of its own.
+	for i, stage := range raw.Stages {
+		for _, block := range d.services(stage) {
+			name := block.Block.Labels[0]
+			if _, twice := d.known[name]; !twice {
+				d.known[name] = known{kind: Kind(block.Block.Type), stage: i}
+				d.order = append(d.order, name)
+			}
+		}
+	}
+	if len(d.order) > MaxServices {
+		d.fail(d.header(raw.Stages[0].Block), "Too many services", "There are %d services and jobs; a configuration has at most %d.", len(d.order), MaxServices)
+		return f
+	}
+	for i, stage := range raw.Stages {
+		f.Stages = append(f.Stages, d.stage(stage, i))
+	}
+	d.checkPorts()
+	return f
+}
+
+// services are the services and jobs of a stage in the order of the file.
+func (d *decoder) services(raw *rawStage) []*rawService {
+	all := slices.Concat(raw.Services, raw.Jobs)
+	slices.SortStableFunc(all, func(a, b *rawService) int {
+		return cmp.Compare(d.header(a.Block).Start.Byte, d.header(b.Block).Start.Byte)
+	})
+	return all
+}
+
+func (d *decoder) stage(raw *rawStage, index int) *Stage {
+	name, where := d.declare("stage", raw.Block)
+	s := &Stage{
+		Name:      name,
+		OnFailure: Continue,
+		Timeout:   d.duration(raw.Timeout, DefaultTimeout),
+		Attempts:  int(d.integer(raw.Attempts, DefaultAttempts, 1, maxAttempts)),
+		Range:     where,
+	}
+	if index == 0 {
+		s.OnFailure = Block
+	}
+	if on := one(d, raw.OnFailure, choice(Block, Continue, Abort)); on != "" {
+		s.OnFailure = on
+	}
+	health := d.checks(raw.Health)
+	for _, block := range d.services(raw) {
+		s.Services = append(s.Services, d.service(block, s, index, health))
+	}
+	return s
+}
+
+func (d *decoder) service(raw *rawService, stage *Stage, index int, health []Health) *Service {
+	kind := Kind(raw.Block.Type)
+	name, where := d.declare(serviceOrJob, raw.Block)
+	s := &Service{
+		Name:      name,
+		Kind:      kind,
+		DependsOn: d.references(raw.DependsOn, name, index),
+		Wants:     d.references(raw.Wants, name, index),
+		After:     d.references(raw.After, name, index),
+		Timeout:   d.duration(raw.Timeout, stage.Timeout),
+		Attempts:  int(d.integer(raw.Attempts, int64(stage.Attempts), 1, maxAttempts)),
+		Range:     where,
+	}
+	known := d.containers(raw, s)
+	own := d.checks(raw.Health)
+	if kind == KindJob {
+		for _, block := range raw.Health {
+			d.fail(d.header(block.Block), "Health check of a job", "A job is ready when it has exited with 0, so it has no health checks: make %s a service, or leave this out.", name)
+		}
+		return s
+	}
+	if known && (len(own) > 0 || len(raw.Health) == 0) {
+		s.Health = d.health(s, own, health)
+	}
+	return s
+}
+
+// containers decodes what a service consists of: one container, several
+// components, or containers that exist. It is false if that is not clear.
+func (d *decoder) containers(raw *rawService, s *Service) bool {
+	image, existing, components := d.given(raw.Image), d.given(raw.Containers), len(raw.Components) > 0
+	const choices = "image for a container to be made, component blocks for several, or containers for some that exist already"
+	switch {
+	case image && existing, image && components, existing && components:
+		d.fail(s.Range, "Conflicting images", "A %s has one of these: %s.", s.Kind, choices)
+	case components:
+		d.refuse(raw, "put it into the component blocks")
+	case existing:
+		d.refuse(raw, "containers that exist already are only started, never created or changed")
+	case !image && !d.torn[raw.Block]:
+		d.fail(s.Range, "Missing image", "A %s has one of these: %s.", s.Kind, choices)
+	}
+	switch {
+	case components:
+		for _, block := range raw.Components {
+			s.Containers = append(s.Containers, d.component(block, s))
+		}
+		return true
+	case existing:
+		return d.existing(raw.Containers, s)
+	}
+	// Without an image too: the other attributes may be in error.
+	s.Containers = []*Container{d.container(&raw.rawContainer, s, "", s.Range)}
+	return true
+}
+
+func (d *decoder) component(raw *rawComponent, s *Service) *Container {
+	name, where := raw.Block.Labels[0], d.header(raw.Block)
+	if err := checkName(name); err != nil {
+		d.fail(raw.Block.LabelRanges[0], "Invalid name", "%s", sentence(err))
+	}
+	if !d.given(raw.Image) && !d.torn[raw.Block] {
+		d.fail(where, "Missing image", "Each component has an image of its own.")
+	}
+	return d.container(&raw.rawContainer, s, name, where)
+}
+
+// given reports whether an attribute is there and not null.
+func (d *decoder) given(a *hcl.Attribute) bool {
+	if a == nil {
+		return false
+	}
+	v, diags := a.Expr.Value(d.scope)
+	return diags.HasErrors() || !v.IsNull()
+}
+
+// refuse reports the container attributes of a service that has no container
+// of its own.
+func (d *decoder) refuse(raw *rawService, why string) {
+	for _, field := range reflect.ValueOf(raw.rawContainer).Fields() {
+		if attr := field.Interface().(*hcl.Attribute); attr != nil {
+			d.fail(attr.NameRange, "Misplaced "+attr.Name, "%s is an attribute of a container: %s.", attr.Name, why)
+		}
+	}
+}
+
+// existing reads the names of containers that exist already.
+func (d *decoder) existing(a *hcl.Attribute, s *Service) bool {
+	names, ok := each(d, a, validName)
+	if len(names) == 0 && ok {
+		d.fail(subject(a.Expr), "Empty list", "containers names at least one container.")
+	}
+	for _, name := range names {
+		if d.first(s) {
+			d.claim("container", name.value, name.where)
+		}
+		s.Existing = append(s.Existing, name.value)
+	}
+	return ok && len(names) > 0
+}
+
+func (d *decoder) container(raw *rawContainer, s *Service, component string, where hcl.Range) *Container {
+	mounts, _ := each(d, raw.Volumes, d.parseMount)
+	tmpfs, _ := each(d, raw.Tmpfs, parseTmpfs)
+	ulimits, _ := each(d, raw.Ulimits, parseUlimit)
+	ports, portsOK := each(d, raw.Ports, parsePort)
+	c := &Container{
+		Name:        s.Name,
+		Component:   component,
+		Image:       one(d, raw.Image, parseImage),
+		Command:     list(d, raw.Command, anyText),
+		Entrypoint:  list(d, raw.Entrypoint, anyText),
+		Env:         d.env(raw),
+		Ports:       values(ports),
+		Volumes:     values(mounts),
+		Networks:    d.networks(raw.Networks),
+		NetworkMode: one(d, raw.NetworkMode, parseNetworkMode),
+		Secrets:     list(d, raw.Secrets, parseSecret),
+		User:        one(d, raw.User, parseUser),
+		Workdir:     one(d, raw.Workdir, parseInside),
+		Hostname:    one(d, raw.Hostname, parseHostname),
+		Labels:      d.pairs(raw.Labels, checkLabel),
+		Restart:     one(d, raw.Restart, parseRestart),
+		StopTimeout: cmp.Or(one(d, raw.StopTimeout, parseSeconds), DefaultStopTimeout),
+		StopSignal:  one(d, raw.StopSignal, parseSignal),
+		Memory:      one(d, raw.Memory, parseMemory),
+		CPUs:        one(d, raw.CPUs, parseCPUs),
+		PidsLimit:   one(d, raw.PidsLimit, parsePidsLimit),
+		Ulimits:     values(ulimits),
+		CapAdd:      list(d, raw.CapAdd, parseCapability),
+		CapDrop:     list(d, raw.CapDrop, parseCapability),
+		Privileged:  d.boolean(raw.Privileged),
+		ReadOnly:    d.boolean(raw.ReadOnly),
+		Tmpfs:       values(tmpfs),
+		Devices:     list(d, raw.Devices, parseDevice),
+		SecurityOpt: list(d, raw.SecurityOpt, d.parseSecurityOpt),
+		DNS:         list(d, raw.DNS, parseAddr),
+		ExtraHosts:  list(d, raw.ExtraHosts, parseExtraHost),
+		Init:        d.boolean(raw.Init),
+		Pull:        cmp.Or(one(d, raw.Pull, choice(PullMissing, PullAlways, PullNever)), PullMissing),
+		Range:       where,
+	}
+	if component != "" {
+		c.Name += "-" + component
+	}
+	destinations := map[string]hcl.Range{}
+	unique(d, "destination", mounts, func(m Mount) string { return m.Destination }, destinations)
+	unique(d, "destination", tmpfs, func(t Tmpfs) string { return t.Destination }, destinations)
+	unique(d, "ulimit", ulimits, func(u Ulimit) string { return u.Type }, map[string]hcl.Range{})
+	if d.first(s) {
+		d.claim("container", c.Name, where)
+		d.ports = append(d.ports, ports...)
+	}
+	d.unsure[c] = !portsOK
+	d.checkContainer(c, raw, s.Kind)
+	return c
+}
+
+// env merges the env files, the later over the earlier, and env over them.
+func (d *decoder) env(raw *rawContainer) map[string]string {
+	env := map[string]string{}
+	list(d, raw.EnvFile, func(path string) (string, error) {
+		if path == "" {
+			return "", errors.New(`"" is not the name of a file`)
+		}
+		return path, readEnvFile(d.path(path), path, env)
+	})
+	for key, value := range d.pairs(raw.Env, func(key, _ string) error { return checkEnvKey(key) }) {
+		env[key] = value
+	}
+	if len(env) == 0 {
+		return nil
+	}
+	return env
+}
+
+// path is a path of the host; a relative one starts at the file's directory.
+func (d *decoder) path(p string) string {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
+	}
+	return filepath.Join(d.dir, p)
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+)
+
+// maxSnippet is the longest line of source that is shown with a diagnostic.
+const maxSnippet = 1_000
+
+// WriteDiagnostics writes diagnostics for people, each with its line of
+// source: MaxDiagnostics at most, then how many more there are. Where there
+// are more, errors go before warnings. Text is wrapped at width columns; 0
+// means not at all.
+func WriteDiagnostics(w io.Writer, sources Sources, diags hcl.Diagnostics, width uint, color bool) error {
+	if len(diags) > MaxDiagnostics {
+		diags = slices.Clone(diags)
+		slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Severity, b.Severity) })
+	}
+	for i, diag := range diags {
+		if i == MaxDiagnostics {
+			_, err := fmt.Fprintf(w, "… and %d more\n", len(diags)-i)
+			return err
+		}
+		files := sources
+		if diag.Subject != nil && lineLength(sources, *diag.Subject) > maxSnippet {
+			files = nil // generated JSON on one line would fill the screen
+		}
+		shown := *diag
+		shown.Summary, shown.Detail = visible(diag.Summary), visible(diag.Detail)
+		if err := hcl.NewDiagnosticTextWriter(w, files, width, color).WriteDiagnostic(&shown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// visible replaces what a terminal might obey: a value may have got it from
+// an escape in its string.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+// lineLength is the length of the line on which a range starts.
+func lineLength(sources Sources, where hcl.Range) int {
+	file := sources[where.Filename]
+	if file == nil || where.Start.Byte > len(file.Bytes) {
+		return 0
+	}
+	before, after := file.Bytes[:where.Start.Byte], file.Bytes[where.Start.Byte:]
+	end := bytes.IndexByte(after, '\n')
+	if end < 0 {
+		end = len(after)
+	}
+	return len(before) - bytes.LastIndexByte(before, '\n') - 1 + end
+}
+
+// tidy brings diagnostics into the order of the source and drops repetitions,
+// which arise where one thing is looked at twice, as the health of a stage is
+// for each of its services.
+func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
+	order := func(a, b *hcl.Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(a.Subject.Filename, b.Subject.Filename),
+			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
+			cmp.Compare(a.Summary, b.Summary),
+			cmp.Compare(a.Detail, b.Detail))
+	}
+	slices.SortStableFunc(diags, order)
+	return slices.CompactFunc(diags, func(a, b *hcl.Diagnostic) bool { return order(a, b) == 0 })
+}
+
+// sentence ends the text of an error with a full stop if nothing ends it yet.
+func sentence(err error) string {
+	text := err.Error()
+	if strings.HasSuffix(text, "?") || strings.HasSuffix(text, ".") {
+		return text
+	}
+	return text + "."
+}
+
+// untilUnclosed cuts the errors of a parser after a string that is not
+// closed: to the parser it goes on for lines, and each of them is one more.
+func untilUnclosed(diags hcl.Diagnostics) hcl.Diagnostics {
+	i := slices.IndexFunc(diags, func(diag *hcl.Diagnostic) bool { return diag.Summary == "Invalid multi-line string" })
+	if i < 0 {
+		return diags
+	}
+	return diags[:i+1]
+}
+
+// place is a position as people and editors write it.
+func place(r hcl.Range) string {
+	return fmt.Sprintf("%s:%d,%d", r.Filename, r.Start.Line, r.Start.Column)
+}
+
+// nearest finds the known name that differs from the given one in the fewest
+// letters, at most two; "" if there is none. The first wins a tie.
+func nearest(given string, known []string) string {
+	best, least := "", min(3, len(given))
+	for _, name := range known {
+		if distance := levenshtein.Distance(given, name, nil); distance < least {
+			best, least = name, distance
+		}
+	}
+	return best
+}
+
+// didYouMean is a sentence, with a space before it, or nothing.
+func didYouMean(given string, known []string) string {
+	if name := nearest(given, known); name != "" {
+		return fmt.Sprintf(" Did you mean %q?", name)
+	}
+	return ""
+}

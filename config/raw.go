@@ -1,0 +1,250 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// The structs of this file are the grammar of the language: which blocks go
+// where, which attributes they have, and what these mean. They hold
+// attributes as they stand in the file, not evaluated; decode.go makes values
+// of them.
+//
+// Tags: hcl is the name, with ",block" where it is a block; label is what a
+// block's label is called; kinds are the kinds of health check that have an
+// attribute; doc is one line for a reference.
+
+type rawFile struct {
+	Name     *hcl.Attribute `hcl:"name" doc:"name of the configuration; default: base name of the file's directory"`
+	Podman   []*rawPodman   `hcl:"podman,block" doc:"how to reach Podman"`
+	Networks []*rawNamed    `hcl:"network,block" label:"name" doc:"a network, created if it does not exist and never altered"`
+	Volumes  []*rawNamed    `hcl:"volume,block" label:"name" doc:"a named volume, created if it does not exist and never altered"`
+	Stages   []*rawStage    `hcl:"stage,block" label:"name" doc:"services that are settled before the next stage starts; the first is the foundation"`
+}
+
+type rawPodman struct {
+	Block      *hcl.Block
+	Connection *hcl.Attribute `hcl:"connection" doc:"unix:///path, ssh://user@host/path or tcp://host:port"`
+}
+
+type rawNamed struct {
+	Block *hcl.Block
+}
+
+type rawStage struct {
+	Block     *hcl.Block
+	Timeout   *hcl.Attribute `hcl:"timeout" doc:"time each service has, from when it may start until it is ready; default 60s"`
+	OnFailure *hcl.Attribute `hcl:"on_failure" doc:"block, continue or abort; default: block for the first stage, else continue"`
+	Attempts  *hcl.Attribute `hcl:"attempts" doc:"starts before a service counts as failed; default 1, no limit under block"`
+	Health    []*rawHealth   `hcl:"health,block" label:"kind" doc:"for services of the stage that have none of their own"`
+	Services  []*rawService  `hcl:"service,block" label:"name" doc:"ready when its health checks pass"`
+	Jobs      []*rawService  `hcl:"job,block" label:"name" doc:"ready when it has exited with 0"`
+}
+
+type rawService struct {
+	Block *hcl.Block
+	rawContainer
+	DependsOn  *hcl.Attribute  `hcl:"depends_on" doc:"service.X or job.X: start only when they are ready"`
+	Wants      *hcl.Attribute  `hcl:"wants" doc:"service.X or job.X: start when they are settled, ready or not"`
+	After      *hcl.Attribute  `hcl:"after" doc:"service.X or job.X: start when they have been started"`
+	Timeout    *hcl.Attribute  `hcl:"timeout" doc:"over the stage's"`
+	Attempts   *hcl.Attribute  `hcl:"attempts" doc:"over the stage's"`
+	Containers *hcl.Attribute  `hcl:"containers" doc:"instead of image: names of existing containers, started and never created, changed or removed"`
+	Components []*rawComponent `hcl:"component,block" label:"name" doc:"instead of image: one of several containers, named SERVICE-COMPONENT"`
+	Health     []*rawHealth    `hcl:"health,block" label:"kind" doc:"any number; all must pass"`
+}
+
+type rawComponent struct {
+	Block *hcl.Block
+	rawContainer
+}
+
+type rawContainer struct {
+	Image       *hcl.Attribute `hcl:"image" doc:"[REGISTRY/]NAME[:TAG][@DIGEST]"`
+	Command     *hcl.Attribute `hcl:"command" doc:"list: arguments, over the image's"`
+	Entrypoint  *hcl.Attribute `hcl:"entrypoint" doc:"list: over the image's; [\"\"] for none"`
+	Env         *hcl.Attribute `hcl:"env" doc:"map: environment, over env_file"`
+	EnvFile     *hcl.Attribute `hcl:"env_file" doc:"list: files of KEY=VALUE lines, as podman run --env-file"`
+	Ports       *hcl.Attribute `hcl:"ports" doc:"list of [[IP:][HOST]:]CONTAINER[/tcp|udp|sctp], ranges as 8000-8005"`
+	Volumes     *hcl.Attribute `hcl:"volumes" doc:"list of [SOURCE:]DESTINATION[:OPTIONS]; ./SOURCE starts at the file's directory"`
+	Networks    *hcl.Attribute `hcl:"networks" doc:"list of network.X, or names of networks that exist"`
+	NetworkMode *hcl.Attribute `hcl:"network_mode" doc:"bridge, host, none or container:NAME"`
+	Secrets     *hcl.Attribute `hcl:"secrets" doc:"list of NAME[,type=mount|env][,target=T][,uid=U][,gid=G][,mode=M]"`
+	User        *hcl.Attribute `hcl:"user" doc:"USER[:GROUP]"`
+	Workdir     *hcl.Attribute `hcl:"workdir" doc:"absolute path in the container"`
+	Hostname    *hcl.Attribute `hcl:"hostname" doc:"host name inside the container"`
+	Labels      *hcl.Attribute `hcl:"labels" doc:"map; keys that begin with bootgraph. are taken"`
+	Restart     *hcl.Attribute `hcl:"restart" doc:"Podman's own policy: no, on-failure[:N], always or unless-stopped"`
+	StopTimeout *hcl.Attribute `hcl:"stop_timeout" doc:"between the stop signal and the end, whole seconds; default 10s"`
+	StopSignal  *hcl.Attribute `hcl:"stop_signal" doc:"such as SIGTERM"`
+	Memory      *hcl.Attribute `hcl:"memory" doc:"limit: 512m, 1g"`
+	CPUs        *hcl.Attribute `hcl:"cpus" doc:"limit: 0.5, 2"`
+	PidsLimit   *hcl.Attribute `hcl:"pids_limit" doc:"limit of processes; -1 for none"`
+	Ulimits     *hcl.Attribute `hcl:"ulimits" doc:"list of TYPE=SOFT[:HARD]; -1 is unlimited"`
+	CapAdd      *hcl.Attribute `hcl:"cap_add" doc:"list of capabilities, such as NET_ADMIN, or ALL"`
+	CapDrop     *hcl.Attribute `hcl:"cap_drop" doc:"list of capabilities, such as NET_RAW, or ALL"`
+	Privileged  *hcl.Attribute `hcl:"privileged" doc:"true: all devices, all capabilities"`
+	ReadOnly    *hcl.Attribute `hcl:"read_only" doc:"true: the root file system can't be written"`
+	Tmpfs       *hcl.Attribute `hcl:"tmpfs" doc:"list of DESTINATION[:OPTIONS]"`
+	Devices     *hcl.Attribute `hcl:"devices" doc:"list of HOST[:CONTAINER][:PERMISSIONS], permissions of r, w, m"`
+	SecurityOpt *hcl.Attribute `hcl:"security_opt" doc:"list of KEY[=VALUE]: apparmor, label, mask, no-new-privileges, proc-opts, seccomp, unmask"`
+	DNS         *hcl.Attribute `hcl:"dns" doc:"list of addresses of name servers"`
+	ExtraHosts  *hcl.Attribute `hcl:"extra_hosts" doc:"list of HOST:IP; IP may be host-gateway"`
+	Init        *hcl.Attribute `hcl:"init" doc:"true: an init process reaps zombies and forwards signals"`
+	Pull        *hcl.Attribute `hcl:"pull" doc:"missing, always or never; default missing"`
+}
+
+type rawHealth struct {
+	Block      *hcl.Block
+	Interval   *hcl.Attribute `hcl:"interval" doc:"between probes; default: from 20ms growing to 1s while starting"`
+	Timeout    *hcl.Attribute `hcl:"timeout" doc:"of one probe; default 2s, grpc 3s"`
+	Successes  *hcl.Attribute `hcl:"successes" doc:"in a row; default 1"`
+	StartDelay *hcl.Attribute `hcl:"start_delay" doc:"before the first probe; default 0s"`
+	Component  *hcl.Attribute `hcl:"component" doc:"which one, where the service has several"`
+	Port       *hcl.Attribute `hcl:"port" kinds:"tcp grpc http" doc:"the container's port; default: the first published TCP port"`
+	Service    *hcl.Attribute `hcl:"service" kinds:"grpc" doc:"name asked for; default: the server as a whole"`
+	TLS        []*rawTLS      `hcl:"tls,block" kinds:"grpc http" doc:"speak TLS"`
+	Path       *hcl.Attribute `hcl:"path" kinds:"http" doc:"default /"`
+	Method     *hcl.Attribute `hcl:"method" kinds:"http" doc:"default GET"`
+	Headers    *hcl.Attribute `hcl:"headers" kinds:"http" doc:"map: headers of the request"`
+	Status     *hcl.Attribute `hcl:"status" kinds:"http" doc:"statuses that pass, as in 200-299,404; default 200-399"`
+	Body       *hcl.Attribute `hcl:"body" kinds:"http" doc:"regular expression (RE2) that the body matches"`
+	Command    *hcl.Attribute `hcl:"command" kinds:"exec" doc:"list: run inside the container, exits with 0"`
+	Pattern    *hcl.Attribute `hcl:"pattern" kinds:"log" doc:"regular expression (RE2) that a line matches"`
+}
+
+type rawTLS struct {
+	Block              *hcl.Block
+	CA                 *hcl.Attribute `hcl:"ca" doc:"PEM file; default: the system's roots"`
+	Cert               *hcl.Attribute `hcl:"cert" doc:"PEM file of a client certificate; with key"`
+	Key                *hcl.Attribute `hcl:"key" doc:"PEM file of its key"`
+	ServerName         *hcl.Attribute `hcl:"server_name" doc:"name in the server's certificate; default: the address that is dialled"`
+	InsecureSkipVerify *hcl.Attribute `hcl:"insecure_skip_verify" doc:"true: any certificate will do"`
+}
+
+// schema is what hcl needs to know of a raw struct, and where its fields are.
+type schema struct {
+	body   hcl.BodySchema
+	fields map[string][]int    // of an attribute or block, for reflect
+	attrs  []string            // in the order of the struct
+	blocks []string            //
+	kinds  map[string][]string // of health checks that have it; nil: all
+	named  bool                // its blocks are, or contain, what references name
+}
+
+// schemas are worked out once. gohcl, which does the same, does it anew for
+// every block, which was half of the time of a load of 10,000 services; nor
+// has it a way to share rawContainer.
+var schemas = map[reflect.Type]*schema{}
+
+// homes are the blocks that an attribute or block goes into.
+var homes = map[string][]string{}
+
+func init() { schemaOf(reflect.TypeFor[rawFile](), "the file itself") }
+
+func schemaOf(t reflect.Type, block string) {
+	s := &schema{fields: map[string][]int{}, kinds: map[string][]string{}}
+	schemas[t] = s
+	for _, field := range reflect.VisibleFields(t) {
+		tag, ok := field.Tag.Lookup("hcl")
+		if !ok {
+			continue
+		}
+		name, isBlock := strings.CutSuffix(tag, ",block")
+		s.fields[name] = field.Index
+		homes[name] = append(homes[name], block)
+		s.kinds[name] = strings.Fields(field.Tag.Get("kinds"))
+		if !isBlock {
+			s.attrs = append(s.attrs, name)
+			s.body.Attributes = append(s.body.Attributes, hcl.AttributeSchema{Name: name})
+			continue
+		}
+		header := hcl.BlockHeaderSchema{Type: name}
+		if label, ok := field.Tag.Lookup("label"); ok {
+			header.LabelNames = []string{label}
+		}
+		s.blocks = append(s.blocks, name)
+		s.named = s.named || name == "stage" || name == "service"
+		s.body.Blocks = append(s.body.Blocks, header)
+		if inner := field.Type.Elem().Elem(); schemas[inner] == nil {
+			schemaOf(inner, name)
+		}
+	}
+}
+
+// fill sets the fields of a raw struct from the body of a block, or of the
+// file, for which block is nil.
+func (d *decoder) fill(raw any, block *hcl.Block, body hcl.Body) {
+	v := reflect.ValueOf(raw).Elem()
+	s := schemas[v.Type()]
+	content, rest, diags := body.PartialContent(&s.body)
+	// What is left over is asked for apart: hcl would look for a near name
+	// for each, however many there are.
+	_, unknown := rest.Content(&hcl.BodySchema{})
+	d.diags = append(d.diags, diags...)
+	d.unsupported(unknown, s)
+	if len(diags)+len(unknown) > 0 {
+		d.torn[block] = true
+	}
+	d.holes = d.holes || s.named && len(diags) > 0
+	for name, attr := range content.Attributes {
+		v.FieldByIndex(s.fields[name]).Set(reflect.ValueOf(attr))
+	}
+	for _, block := range content.Blocks {
+		list := v.FieldByIndex(s.fields[block.Type])
+		inner := reflect.New(list.Type().Elem().Elem())
+		inner.Elem().Field(0).Set(reflect.ValueOf(block)) // Block is the first field of all
+		d.fill(inner.Interface(), block, block.Body)
+		list.Set(reflect.Append(list, inner))
+	}
+}
+
+// planned are words of the language that later versions will read.
+var planned = []string{"variable", "locals", "secret", "for_each", "enabled"}
+
+// unsupported says what could have been meant by names that are not part of
+// the language.
+func (d *decoder) unsupported(unknown hcl.Diagnostics, s *schema) {
+	for _, diag := range unknown {
+		d.diags = append(d.diags, diag)
+		quoted := strings.SplitN(diag.Detail, `"`, 3) // hcl gives the name nowhere else
+		if len(quoted) < 3 {
+			continue
+		}
+		name, isAttr, isBlock := quoted[1], diag.Summary == "Unsupported argument", diag.Summary == "Unsupported block type"
+		switch {
+		case slices.Contains(planned, name):
+			diag.Detail += " This version does not support it yet."
+			continue
+		case s.fields[name] != nil && isBlock:
+			diag.Detail += " It is an attribute: write " + name + " = …."
+		case s.fields[name] != nil:
+			diag.Detail += " It is a block: write " + name + " { … } without the equals sign."
+		default:
+			hint := d.didYouMean(name, slices.Concat(s.blocks, s.attrs))
+			switch {
+			case hint != "":
+			case homes[name] != nil:
+				hint = " It goes into " + strings.Join(homes[name], ", ") + "."
+			case isBlock && len(s.blocks) > 0:
+				hint = " Blocks that go here: " + strings.Join(s.blocks, ", ") + "."
+			}
+			diag.Detail += hint
+		}
+		d.holes = d.holes || s.named && !isAttr // it may be a misspelled service
+	}
+}
+
+// header is the range of a block's header. In JSON there is only the name.
+func (d *decoder) header(block *hcl.Block) hcl.Range {
+	switch {
+	case !d.json:
+		return block.DefRange
+	case len(block.LabelRanges) > 0:
+		return block.LabelRanges[0]
+	}
+	return block.TypeRange
+}

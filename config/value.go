@@ -1,0 +1,269 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// From an expression to a Go value. Conversion is Terraform's: numbers and
+// bools stand where a string is wanted and the other way round; null is as if
+// the attribute were not written, but is no element of a list or map.
+
+// at is a value with its place in the source.
+type at[T any] struct {
+	value T
+	where hcl.Range
+}
+
+// fail reports an error; detail is a format.
+func (d *decoder) fail(where hcl.Range, summary, detail string, args ...any) {
+	d.diags = append(d.diags, problem(where, summary, detail, args...))
+}
+
+// didYouMean is bounded: near names are looked for only as often as there
+// are diagnostics to be printed.
+func (d *decoder) didYouMean(given string, known []string) string {
+	if d.guesses++; d.guesses > MaxDiagnostics {
+		return ""
+	}
+	return didYouMean(given, known)
+}
+
+// subject is the part of an expression to point to: all of it, unless that is
+// many lines.
+func subject(expr hcl.Expression) hcl.Range {
+	if r := expr.Range(); r.Start.Line == r.End.Line {
+		return r
+	}
+	return expr.StartRange()
+}
+
+// eval evaluates an expression and converts it. It is false if that was an
+// error, which has been reported; the value may be null.
+func (d *decoder) eval(name string, expr hcl.Expression, want cty.Type) (cty.Value, bool) {
+	v, diags := expr.Value(d.scope)
+	for _, diag := range diags {
+		if diag.Summary == "Variables not allowed" {
+			diag.Detail = "Only literal values go here. A string stands in double quotes; in it, ${ is written $${ where it is meant as it stands."
+		}
+	}
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() || !v.IsKnown() {
+		return v, false
+	}
+	converted, err := convert.Convert(v, want)
+	if err != nil {
+		d.wrongType(name, expr, want.FriendlyName(), v)
+		return v, false
+	}
+	if want == cty.String && !converted.IsNull() && strings.ContainsRune(converted.AsString(), 0) {
+		d.fail(subject(expr), "NUL character", "There is a NUL in %s, which no program can be given.", name)
+		return v, false
+	}
+	return converted, true
+}
+
+func (d *decoder) wrongType(name string, expr hcl.Expression, want string, v cty.Value) {
+	got := "a " + typeName(v.Type())
+	if v.Type() == cty.String {
+		got = fmt.Sprintf("the string %.40q", v.AsString()) // "yes" where a bool is wanted
+	}
+	hint := ""
+	switch {
+	case want == "list" && v.Type().IsPrimitiveType():
+		hint = fmt.Sprintf(" Put it in brackets: %s = [ … ].", name)
+	case want == "map":
+		hint = fmt.Sprintf(" Write %s = { KEY = \"value\" }.", name)
+	}
+	d.fail(subject(expr), "Wrong type", "%s is a %s, not %s.%s", name, want, got, hint)
+}
+
+func typeName(t cty.Type) string {
+	switch {
+	case t.IsTupleType() || t.IsListType() || t.IsSetType():
+		return "list"
+	case t.IsObjectType() || t.IsMapType():
+		return "map"
+	}
+	return t.FriendlyName() // string, number, bool
+}
+
+// elements are the expressions of a list, each with its own place where the
+// list is written out.
+func (d *decoder) elements(a *hcl.Attribute) []hcl.Expression {
+	if a == nil {
+		return nil
+	}
+	list, diags := hcl.ExprList(a.Expr)
+	if diags.HasErrors() {
+		if path, bad := hcl.AbsTraversalForExpr(a.Expr); !bad.HasErrors() && slices.Contains([]string{"service", "job", "network"}, path.RootName()) {
+			d.fail(subject(a.Expr), "Wrong type", "%s is a list, not one reference. Put it in brackets: %s = [ … ].", a.Name, a.Name)
+			return nil
+		}
+		v, ok := d.eval(a.Name, a.Expr, cty.DynamicPseudoType)
+		switch {
+		case !ok || v.IsNull():
+			return nil
+		case typeName(v.Type()) != "list":
+			d.wrongType(a.Name, a.Expr, "list", v)
+			return nil
+		}
+		for _, element := range v.Elements() {
+			list = append(list, hcl.StaticExpr(element, a.Expr.Range()))
+		}
+	}
+	if len(list) > MaxList {
+		d.fail(a.NameRange, "List too long", "%s has %d elements; a list has at most %d.", a.Name, len(list), MaxList)
+		return nil
+	}
+	return list
+}
+
+// element reads and parses one element of the list called name.
+func element[T any](d *decoder, name string, expr hcl.Expression, parse func(string) (T, error)) (value T, ok bool) {
+	v, ok := d.eval("an element of "+name, expr, cty.String)
+	if !ok {
+		return value, false
+	}
+	if v.IsNull() {
+		d.fail(subject(expr), "Null element", "An element of %s is null: give a value or leave it out.", name)
+		return value, false
+	}
+	value, err := parse(v.AsString())
+	if err != nil {
+		d.fail(subject(expr), "Invalid "+name, "%s", sentence(err))
+	}
+	return value, err == nil
+}
+
+// each reads a list of strings; ok is false if an element is in error.
+func each[T any](d *decoder, a *hcl.Attribute, parse func(string) (T, error)) (all []at[T], ok bool) {
+	before := len(d.diags)
+	for _, expr := range d.elements(a) {
+		if value, ok := element(d, a.Name, expr, parse); ok {
+			all = append(all, at[T]{value, subject(expr)})
+		}
+	}
+	return all, len(d.diags) == before
+}
+
+// list is each without the places.
+func list[T any](d *decoder, a *hcl.Attribute, parse func(string) (T, error)) []T {
+	all, _ := each(d, a, parse)
+	return values(all)
+}
+
+func values[T any](all []at[T]) (bare []T) {
+	for _, one := range all {
+		bare = append(bare, one.value)
+	}
+	return bare
+}
+
+// one reads a string; the zero T where there is none, or an error.
+func one[T any](d *decoder, a *hcl.Attribute, parse func(string) (T, error)) (value T) {
+	if a == nil {
+		return value
+	}
+	v, ok := d.eval(a.Name, a.Expr, cty.String)
+	if !ok || v.IsNull() {
+		return value
+	}
+	value, err := parse(v.AsString())
+	if err != nil {
+		d.fail(subject(a.Expr), "Invalid "+a.Name, "%s", sentence(err))
+	}
+	return value
+}
+
+// pairs reads a map of strings; check looks at each key.
+func (d *decoder) pairs(a *hcl.Attribute, check func(key, value string) error) map[string]string {
+	if a == nil {
+		return nil
+	}
+	items, diags := hcl.ExprMap(a.Expr)
+	if diags.HasErrors() {
+		v, ok := d.eval(a.Name, a.Expr, cty.DynamicPseudoType)
+		switch {
+		case !ok || v.IsNull():
+			return nil
+		case typeName(v.Type()) != "map":
+			d.wrongType(a.Name, a.Expr, "map", v)
+			return nil
+		}
+		for key, value := range v.Elements() {
+			where := a.Expr.Range()
+			items = append(items, hcl.KeyValuePair{Key: hcl.StaticExpr(key, where), Value: hcl.StaticExpr(value, where)})
+		}
+	}
+	if len(items) > MaxList {
+		d.fail(a.NameRange, "Map too long", "%s has %d elements; a map has at most %d.", a.Name, len(items), MaxList)
+		return nil
+	}
+	all := make(map[string]string, len(items))
+	places := make(map[string]hcl.Range, len(items))
+	for _, item := range items {
+		key, ok := d.eval("a key of "+a.Name, item.Key, cty.String)
+		if !ok {
+			continue
+		}
+		value, ok := d.eval("an element of "+a.Name, item.Value, cty.String)
+		if !ok {
+			continue
+		}
+		where := subject(item.Key)
+		switch {
+		case key.IsNull() || value.IsNull():
+			d.fail(where, "Null element", "An element of %s is null: give a value or leave it out.", a.Name)
+			continue
+		case places[key.AsString()].Filename != "":
+			d.fail(where, "Duplicate key", "%q is in %s already, at %s.", key.AsString(), a.Name, place(places[key.AsString()]))
+			continue
+		}
+		if err := check(key.AsString(), value.AsString()); err != nil {
+			d.fail(where, "Invalid "+a.Name, "%s", sentence(err))
+		}
+		all[key.AsString()], places[key.AsString()] = value.AsString(), where
+	}
+	return all
+}
+
+// integer reads a whole number from least to most, absent where it is not there.
+func (d *decoder) integer(a *hcl.Attribute, absent, least, most int64) int64 {
+	if a == nil {
+		return absent
+	}
+	v, ok := d.eval(a.Name, a.Expr, cty.Number)
+	if !ok || v.IsNull() {
+		return absent
+	}
+	n, accuracy := v.AsBigFloat().Int64()
+	if accuracy != 0 || n < least || n > most {
+		d.fail(subject(a.Expr), "Invalid "+a.Name, "%s is a whole number from %d to %d.", a.Name, least, most)
+		return absent
+	}
+	return n
+}
+
+// boolean reads a bool; false where it is not there.
+func (d *decoder) boolean(a *hcl.Attribute) bool {
+	if a == nil {
+		return false
+	}
+	v, ok := d.eval(a.Name, a.Expr, cty.Bool)
+	return ok && !v.IsNull() && v.True()
+}
+
+// duration reads a duration; absent where it is not there.
+func (d *decoder) duration(a *hcl.Attribute, absent time.Duration) time.Duration {
+	if v := one(d, a, parseDuration); v > 0 {
+		return v
+	}
+	return absent
+}

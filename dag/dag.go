@@ -1,0 +1,243 @@
+// Package dag answers the questions of order about a directed graph with named
+// vertices: what comes before what, which cycle stands in the way, which edges
+// matter, which chain is the longest, what hangs on what.
+//
+// It knows nothing of services, containers or time, nor of what a stage or a
+// weight means: vertices are names, edges are pairs of dense indices with a
+// label that only the caller understands. An edge a -> b says that a comes
+// before b.
+//
+// The same vertices and edges added in the same order give the same answers,
+// always: no map is ever iterated. Wherever there is a choice, the vertex that
+// was added first wins.
+//
+// A Graph is a graph.Directed of gonum, so that gonum's algorithms apply to it;
+// cycle.go uses its strongly connected components. The questions asked at every
+// boot (order, reduction, chains) are answered by code of our own over slices:
+// gonum keeps its state in maps and costs more than ten times as much
+// (bench_test.go). There gonum serves as the oracle of the tests.
+package dag
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Edge says that From comes before To. Both are indices of vertices.
+type Edge struct {
+	From, To int
+	Label    int32 // the caller's own, to find the edge's origin; not looked at here
+}
+
+// names are vertices: dense indices from 0 in the order in which they were
+// added, each with a unique name.
+type names struct {
+	list  []string
+	index map[string]int
+}
+
+// Len returns the number of vertices.
+func (n *names) Len() int { return len(n.list) }
+
+// Name returns the name of vertex v.
+func (n *names) Name(v int) string { return n.list[v] }
+
+// Index returns the vertex of that name, and whether there is one.
+func (n *names) Index(name string) (v int, ok bool) {
+	v, ok = n.index[name]
+	return v, ok
+}
+
+// Builder collects vertices and edges. The zero Builder is empty and ready for
+// use.
+//
+// It is a type of its own, because a Graph that grows would have to search or
+// hash at every edge to keep repeated ones out; sorting once, at the end, is
+// linear, and leaves a Graph that any number of goroutines may read.
+type Builder struct {
+	names
+	// blocks of blockArcs each, but for the last one. A single slice that grows
+	// is copied over and over, which was a third of the time to build a Graph.
+	blocks [][]arc
+}
+
+const blockArcs = 1024
+
+// arc is an Edge in half the memory. To read and write memory is what the
+// algorithms here cost, so that vertices are int32 within the package.
+type arc struct{ from, to, label int32 }
+
+// AddVertex adds a vertex and returns it. If the name is taken, ok is false and
+// v is the vertex that has it.
+func (b *Builder) AddVertex(name string) (v int, ok bool) {
+	if v, taken := b.index[name]; taken {
+		return v, false
+	}
+	if b.index == nil {
+		b.index = make(map[string]int)
+	}
+	v = len(b.list)
+	b.list = append(b.list, name)
+	b.index[name] = v
+	return v, true
+}
+
+// AddEdge adds the edge from -> to. An edge that is there already is kept as it
+// is, with its first label. An edge from a vertex to itself is a cycle of
+// length 1. AddEdge panics if there is no vertex from or to.
+func (b *Builder) AddEdge(from, to int, label int32) {
+	if n := b.Len(); uint(from) >= uint(n) || uint(to) >= uint(n) {
+		panic(fmt.Sprintf("dag: edge %d -> %d in a graph of %d vertices", from, to, n))
+	}
+	last := len(b.blocks) - 1
+	if last < 0 || len(b.blocks[last]) == blockArcs {
+		b.blocks = append(b.blocks, make([]arc, 0, blockArcs))
+		last++
+	}
+	b.blocks[last] = append(b.blocks[last], arc{int32(from), int32(to), label})
+}
+
+// AddBarrier adds a vertex that comes after all of before and before all of
+// after, so that len(before)+len(after) edges do what otherwise takes their
+// product. A barrier of nothing joins nothing: where before may be empty, the
+// caller adds the previous barrier to it, or what came earlier is let go.
+// If the name is taken, ok is false and nothing is added.
+func (b *Builder) AddBarrier(name string, before, after []int, label int32) (v int, ok bool) {
+	if v, ok = b.AddVertex(name); !ok {
+		return v, false
+	}
+	for _, u := range before {
+		b.AddEdge(u, v, label)
+	}
+	for _, w := range after {
+		b.AddEdge(v, w, label)
+	}
+	return v, true
+}
+
+// Graph returns what was collected and leaves the Builder empty.
+func (b *Builder) Graph() *Graph {
+	// Both sorts are stable, so that of equal edges the first one added comes
+	// first and is the one that Compact keeps.
+	byTo := sortArcs(b.Len(), func(a arc) int32 { return a.to }, b.blocks...)
+	arcs := sortArcs(b.Len(), func(a arc) int32 { return a.from }, byTo)
+	arcs = slices.CompactFunc(arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
+	g := newGraph(b.names, arcs)
+	*b = Builder{}
+	return g
+}
+
+// sortArcs returns the arcs of all blocks in the order of their keys, which are
+// below n. It is a counting sort: stable, and linear in arcs and vertices.
+func sortArcs(n int, key func(arc) int32, blocks ...[]arc) []arc {
+	next := make([]int32, n+1) // where the next arc with that key goes
+	for _, arcs := range blocks {
+		for _, a := range arcs {
+			next[key(a)+1]++
+		}
+	}
+	for k := range n {
+		next[k+1] += next[k]
+	}
+	sorted := make([]arc, next[n])
+	for _, arcs := range blocks {
+		for _, a := range arcs {
+			k := key(a)
+			sorted[next[k]] = a
+			next[k]++
+		}
+	}
+	return sorted
+}
+
+// Graph is a directed graph, with cycles or without. It never changes.
+type Graph struct {
+	names
+	arcs    []arc // by from, then to; no two with the same ends
+	out, in adjacency
+	nodes   []node // what gonum calls the vertices
+}
+
+// adjacency lists the neighbours of every vertex, in ascending order: those of
+// v are list[start[v]:start[v+1]].
+type adjacency struct{ start, list []int32 }
+
+func (a adjacency) of(v int) []int32 { return a.list[a.start[v]:a.start[v+1]] }
+
+// newGraph makes a graph of arcs that are sorted and unique.
+func newGraph(names names, arcs []arc) *Graph {
+	n := names.Len()
+	g := &Graph{names: names, arcs: arcs, nodes: make([]node, n)}
+	for v := range g.nodes {
+		g.nodes[v] = node(v)
+	}
+	g.out = adjacency{make([]int32, n+1), make([]int32, len(arcs))}
+	g.in = adjacency{make([]int32, n+1), make([]int32, len(arcs))}
+	for i, a := range arcs {
+		g.out.list[i] = a.to
+		g.out.start[a.from+1]++
+		g.in.start[a.to+1]++
+	}
+	for v := range n {
+		g.out.start[v+1] += g.out.start[v]
+		g.in.start[v+1] += g.in.start[v]
+	}
+	next := slices.Clone(g.in.start)
+	for _, a := range arcs {
+		g.in.list[next[a.to]] = a.from
+		next[a.to]++
+	}
+	return g
+}
+
+// Edges returns all edges, by From, then To.
+func (g *Graph) Edges() []Edge {
+	edges := make([]Edge, len(g.arcs))
+	for i := range edges {
+		edges[i] = g.edge(i)
+	}
+	return edges
+}
+
+// edge returns the edge at a place in g.arcs.
+func (g *Graph) edge(i int) Edge {
+	a := g.arcs[i]
+	return Edge{int(a.from), int(a.to), a.label}
+}
+
+// find returns the place of the edge from -> to in g.arcs, and whether there is
+// one.
+func (g *Graph) find(from, to int) (int, bool) {
+	i, ok := slices.BinarySearch(g.out.of(from), int32(to))
+	return int(g.out.start[from]) + i, ok
+}
+
+// Descendants tells for every vertex whether it is one of from or comes, over
+// any number of edges, after one of them.
+func (g *Graph) Descendants(from ...int) []bool { return g.out.reach(from) }
+
+// Ancestors tells for every vertex whether it is one of from or comes, over any
+// number of edges, before one of them.
+func (g *Graph) Ancestors(from ...int) []bool { return g.in.reach(from) }
+
+func (a adjacency) reach(from []int) []bool {
+	reached := make([]bool, len(a.start)-1)
+	var todo []int
+	visit := func(v int) {
+		if !reached[v] {
+			reached[v] = true
+			todo = append(todo, v)
+		}
+	}
+	for _, v := range from {
+		visit(v)
+	}
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, w := range a.of(v) {
+			visit(int(w))
+		}
+	}
+	return reached
+}

@@ -1,0 +1,157 @@
+package dag
+
+import "math/bits"
+
+// Order returns all vertices so that every edge points forward. Of the vertices
+// that may come next, the one with the lowest index does: the order is the
+// lexically smallest there is. If the graph has a cycle, the error is a
+// *CycleError.
+//
+// This is Kahn's algorithm (CACM 5, 1962). gonum's topo.SortStabilized is
+// stable too, but does not give the smallest order, and is slow (package doc).
+func (g *Graph) Order() ([]int, error) {
+	order := make([]int, 0, g.Len())
+	waits := make([]int32, g.Len()) // for how many predecessors, still
+	ready := lowest{set: newBitset(g.Len())}
+	for v := range waits {
+		if waits[v] = int32(len(g.in.of(v))); waits[v] == 0 {
+			ready.add(v)
+		}
+	}
+	for v, ok := ready.take(); ok; v, ok = ready.take() {
+		order = append(order, v)
+		for _, w := range g.out.of(v) {
+			if waits[w]--; waits[w] == 0 {
+				ready.add(int(w))
+			}
+		}
+	}
+	if len(order) < g.Len() {
+		return nil, &CycleError{Cycles: g.Cycles(), Graph: g}
+	}
+	return order, nil
+}
+
+// lowest is a set of small numbers that gives back its lowest one first. A set
+// of bits beats a heap here: 10,000 vertices are 157 words, and the search
+// begins where the last one ended.
+type lowest struct {
+	set  bitset
+	word int // no word before this one has a bit
+}
+
+func (l *lowest) add(v int) {
+	l.set.add(v)
+	l.word = min(l.word, v/64)
+}
+
+func (l *lowest) take() (v int, ok bool) {
+	for ; l.word < len(l.set); l.word++ {
+		if w := l.set[l.word]; w != 0 {
+			l.set[l.word] = w & (w - 1)
+			return l.word*64 + bits.TrailingZeros64(w), true
+		}
+	}
+	return 0, false
+}
+
+// bitset has bit v%64 of word v/64 set if v is in it.
+type bitset []uint64
+
+func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
+
+func (b bitset) add(v int)      { b[v/64] |= 1 << (v % 64) }
+func (b bitset) has(v int) bool { return b[v/64]&(1<<(v%64)) != 0 }
+
+// Reduce returns the transitive reduction: the same vertices, without the edges
+// that say nothing new because a longer way leads to the same place. Nothing
+// that is reachable becomes unreachable, and no more edges can be left out.
+// order is what Order returned for this graph.
+//
+// It holds one set of reachable vertices for each vertex: 12.5 MB for 10,000
+// vertices, growing with the square. gonum has no transitive reduction.
+func (g *Graph) Reduce(order []int) *Graph {
+	n := g.Len()
+	place := make([]int32, n) // of a vertex in order
+	for i, v := range order {
+		place[v] = int32(i)
+	}
+	// Sets are by place, not by vertex: what can be reached from a place lies
+	// behind it, so that half of every union is known to be empty.
+	words := (n + 63) / 64
+	all := make(bitset, n*words)
+	reach := func(v int) bitset { return all[int(place[v])*words:][:words] }
+	kept := make([]bool, len(g.arcs))
+	count := 0
+	for i := n - 1; i >= 0; i-- {
+		v := order[i]
+		far := reach(v) // over two or more edges, first
+		for _, w := range g.out.of(v) {
+			first := int(place[w]) / 64
+			to, from := far[first:], reach(int(w))[first:]
+			for k := range to {
+				to[k] |= from[k]
+			}
+		}
+		for k, w := range g.out.of(v) {
+			if !far.has(int(place[w])) {
+				kept[int(g.out.start[v])+k] = true
+				count++
+			}
+		}
+		for _, w := range g.out.of(v) {
+			far.add(int(place[w]))
+		}
+	}
+	arcs := make([]arc, 0, count)
+	for i, a := range g.arcs {
+		if kept[i] {
+			arcs = append(arcs, a)
+		}
+	}
+	return newGraph(g.names, arcs)
+}
+
+// Chains returns for every vertex the weight of the heaviest path that begins
+// with it, its own weight included: what still hangs on it. order is what Order
+// returned for this graph; weights are finite and not negative, in any unit.
+func (g *Graph) Chains(order []int, weight func(v int) float64) []float64 {
+	chains := make([]float64, g.Len())
+	for i := len(order) - 1; i >= 0; i-- {
+		v := order[i]
+		longest := 0.0
+		for _, w := range g.out.of(v) {
+			longest = max(longest, chains[w])
+		}
+		chains[v] = weight(v) + longest
+	}
+	return chains
+}
+
+// LongestPath returns the heaviest path of the graph, from a vertex that
+// nothing comes before to one that nothing comes after; of equal ones that with
+// the lowest vertex where they part. chains is what Chains returned for this
+// graph; the weight of the path is that of its first vertex there. The path is
+// nil if there are no vertices.
+func (g *Graph) LongestPath(chains []float64) []int {
+	// A path that begins in the middle may weigh as much as a whole one, if
+	// what comes before it weighs nothing.
+	var begin []int32
+	for v := range g.Len() {
+		if len(g.in.of(v)) == 0 {
+			begin = append(begin, int32(v))
+		}
+	}
+	var path []int
+	for next := begin; len(next) > 0; {
+		v := next[0]
+		for _, w := range next[1:] {
+			if chains[w] > chains[v] {
+				v = w
+			}
+		}
+		path = append(path, int(v))
+		next = g.out.of(int(v))
+	}
+	return path
+}

@@ -1,0 +1,11 @@
+// Package scheduler decides what starts when.
+//
+// Compile turns a configuration into a Plan, once: stages, tasks in an order
+// that never changes, who waits for whom, attempts and timeouts. The policy of
+// a service is one pure function, next, over a small state machine. Run drives
+// it, a goroutine a task and an errgroup a stage. All that anyone ever sees of
+// a boot is a fold over the list of Events that it gives.
+//
+// It knows nothing of Podman, of sockets, of printing and of files: the world
+// is three small interfaces (Runtime, Prober, Sentry), and events go to sinks.
+package scheduler

@@ -1,0 +1,45 @@
+package scheduler
+
+import (
+	"time"
+
+	"bootgraph/config"
+)
+
+// Plan is a configuration compiled for booting: who there is, in an order
+// that never changes for the same input, who waits for whom, and how long.
+type Plan struct {
+	Name   string
+	Stages []Stage
+	Tasks  []*Task // by ID
+	// CriticalPath is the chain that takes the most steps through all
+	// stages, by task ID, barriers included.
+	CriticalPath []int
+}
+
+// Stage is a barrier's worth of tasks.
+type Stage struct {
+	Name      string
+	OnFailure config.OnFailure
+	Timeout   time.Duration
+	Tasks     []*Task // by ID
+	// Worst is the longest the stage can take: the longest chain in it, each
+	// attempt of each task with its whole timeout and its backoff. It has no
+	// meaning where the stage blocks.
+	Worst time.Duration
+}
+
+// Task is a service or a job on its way through a boot. Lower ID means
+// sooner, wherever there is a choice: IDs follow the stage, then the longest
+// chain that still hangs on a task, then the order of the file.
+type Task struct {
+	ID        int
+	Stage     int // index into Plan.Stages
+	Name      string
+	DependsOn []int // task IDs: ready before this one starts
+	Wants     []int // settled before this one starts
+	After     []int // started before this one starts
+	Policy    Policy
+	Timeout   time.Duration // of an attempt, from its own start
+	Service   *config.Service
+}

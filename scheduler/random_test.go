@@ -1,0 +1,104 @@
+package scheduler
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"bootgraph/config"
+)
+
+// randomFile makes a configuration without cycles: references point to
+// services that come before.
+func randomFile(r *rand.Rand, stages, perStage int) *config.File {
+	f := &config.File{Name: "random"}
+	var all []string
+	for i := range stages {
+		st := &config.Stage{Name: fmt.Sprintf("stage%d", i), OnFailure: config.Continue, Timeout: 10 * time.Second, Attempts: 1 + r.IntN(2)}
+		switch {
+		case i == 0:
+			st.OnFailure = config.Block
+		case r.IntN(6) == 0:
+			st.OnFailure = config.Abort
+		}
+		for range r.IntN(perStage + 1) {
+			s := &config.Service{Name: fmt.Sprintf("s%d", len(all)), Kind: config.KindService, Timeout: st.Timeout, Attempts: st.Attempts}
+			if r.IntN(6) == 0 {
+				s.Kind = config.KindJob
+			}
+			for range r.IntN(4) {
+				if len(all) == 0 {
+					break
+				}
+				ref := config.Reference{Target: all[r.IntN(len(all))]}
+				switch r.IntN(5) {
+				case 0:
+					s.Wants = append(s.Wants, ref)
+				case 1:
+					s.After = append(s.After, ref)
+				default:
+					s.DependsOn = append(s.DependsOn, ref)
+				}
+			}
+			all = append(all, s.Name)
+			st.Services = append(st.Services, s)
+		}
+		f.Stages = append(f.Stages, st)
+	}
+	return f
+}
+
+func randomAttempt(r *rand.Rand, job bool) attempt {
+	ms := func(most int) time.Duration { return time.Duration(r.IntN(most)) * time.Millisecond }
+	a := attempt{start: ms(400), ready: ms(3000)}
+	if job {
+		switch r.IntN(5) {
+		case 0:
+			a.never = true
+		case 1:
+			a.never, a.exits, a.exit = true, true, ms(2000)
+		}
+		return a
+	}
+	switch r.IntN(10) {
+	case 0:
+		a.noStart = true
+	case 1:
+		a.noImage = true
+	case 2:
+		a.pull = ms(30000)
+	case 3:
+		a.ready = 9*time.Second + ms(2000) // about the deadline
+	case 4:
+		a.never = true
+	case 5, 6:
+		a.exits, a.exit = true, ms(6000)
+	}
+	return a
+}
+
+// TestRandomWorlds boots random graphs in random worlds and holds every event
+// log against the promises (checkLog). The seed that fails is in the name of
+// the subtest.
+func TestRandomWorlds(t *testing.T) {
+	for seed := range uint64(400) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			plan, diags := Compile(randomFile(r, 1+r.IntN(4), 8))
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			script := map[string][]attempt{}
+			for _, task := range plan.Tasks {
+				for range 1 + r.IntN(3) {
+					script[task.Name] = append(script[task.Name], randomAttempt(r, task.Policy.Job))
+				}
+				if r.IntN(3) > 0 { // most of the foundation comes up in the end
+					script[task.Name] = append(script[task.Name], attempt{ready: time.Second})
+				}
+			}
+			boot(t, plan, script, 1+r.IntN(4), time.Duration(1+r.IntN(300))*time.Second)
+		})
+	}
+}

@@ -1,0 +1,536 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bootgraph/config"
+)
+
+// World is all that a boot needs of the outside.
+type World struct {
+	Runtime Runtime
+	Prober  Prober
+	Sentry  Sentry
+}
+
+// Options of a run.
+type Options struct {
+	Run         string        // ID of the run
+	Parallelism int           // starts at a time; 1 or more
+	Sinks       []func(Event) // each is called from one goroutine, in order
+}
+
+// Report is how a run came out.
+type Report struct {
+	Outcome Ending
+	Exit    int      // exit code: 0 ready, 1 aborted, 3 degraded, else of the Interrupt
+	Status  []Status // by task ID
+}
+
+// Interrupt is the cancellation cause (context.WithCancelCause) of a boot
+// that was ended by a signal.
+type Interrupt struct {
+	Signal string // SIGINT
+	Exit   int    // 130
+}
+
+func (i Interrupt) Error() string { return "interrupted by " + i.Signal }
+
+// run is one boot. Its fields after mu are written by publish, note and
+// nothing else; mu is never held while anything is waited for.
+type run struct {
+	plan  *Plan
+	world World
+	gate  *gate
+	log   *eventLog
+	heirs [][]int         // by task ID: who waits for it
+	wake  []chan struct{} // by task ID: one token: something it waits for has moved
+
+	mu      sync.Mutex
+	status  []Status
+	notes   []Cause              // why a probing task is not ready yet
+	began   []time.Time          // of the present attempt
+	due     []time.Time          // when it has had its time
+	begun   []bool               // was made to run at least once
+	at      [][]Instance         // what it runs as
+	unready []int                // by stage: how many tasks are not ready
+	passed  []context.CancelFunc // by stage: called when all of it is ready
+}
+
+// Run boots a plan: stage after stage, each as concurrent as its dependencies
+// allow. It returns when every task has settled and every sink has taken
+// every event. A service that fails is a result, not an error.
+func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
+	r := newRun(plan, world, opt)
+	start := time.Now()
+	names := make([]StageNames, len(plan.Stages))
+	for i, st := range plan.Stages {
+		names[i] = StageNames{Name: st.Name, Services: []string{}}
+		for _, t := range st.Tasks {
+			names[i].Services = append(names[i].Services, t.Name)
+		}
+	}
+	r.add(Event{Type: RunStarted, Name: plan.Name, Stages: names})
+	outcome := EndReady
+	for i := range plan.Stages {
+		end := r.stage(ctx, i)
+		if end != EndReady {
+			outcome = EndDegraded
+		}
+		if end == EndFailed {
+			outcome = r.cut(ctx, i)
+			break
+		}
+	}
+	report := Report{Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status}
+	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: time.Since(start)})
+	r.log.close()
+	return report
+}
+
+func newRun(plan *Plan, world World, opt Options) *run {
+	n := len(plan.Tasks)
+	r := &run{plan: plan, world: world, gate: newGate(opt.Parallelism), log: newEventLog(opt.Run, opt.Sinks),
+		heirs: make([][]int, n), wake: make([]chan struct{}, n),
+		status: make([]Status, n), notes: make([]Cause, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
+		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]context.CancelFunc, len(plan.Stages))}
+	for _, t := range plan.Tasks {
+		r.status[t.ID] = Status{State: Pending}
+		r.wake[t.ID] = make(chan struct{}, 1)
+		r.unready[t.Stage]++
+		for _, list := range [][]int{t.DependsOn, t.Wants, t.After} {
+			for _, d := range list {
+				r.heirs[d] = append(r.heirs[d], t.ID)
+			}
+		}
+	}
+	return r
+}
+
+// stage boots one stage. The errgroup's Wait is the barrier; what was ready
+// and has fallen by then is walked again.
+func (r *run) stage(ctx context.Context, i int) Ending {
+	st := &r.plan.Stages[i]
+	start := time.Now()
+	r.add(Event{Type: StageStarted, Stage: st.Name})
+	open, passed := context.WithCancel(ctx) // ends when all of the stage is ready
+	defer passed()
+	r.mu.Lock()
+	r.passed[i] = passed
+	r.mu.Unlock()
+	// All of the stage is blocked before any of it moves, so that the log
+	// always begins the same way.
+	for _, t := range st.Tasks {
+		r.publish(t, next(t.Policy, r.look(t.ID), Outcome{Result: Opened}))
+	}
+	stopNagging := r.nag(ctx, st)
+	for todo := st.Tasks; len(todo) > 0; todo = r.fallen(ctx, st) {
+		var barrier errgroup.Group
+		for _, t := range todo {
+			barrier.Go(func() error {
+				r.walk(ctx, open, t)
+				return nil
+			})
+		}
+		barrier.Wait() // no task returns an error: a failure is a result
+	}
+	stopNagging()
+	end := r.ending(ctx, st)
+	r.add(Event{Type: StageDone, Stage: st.Name, Outcome: end, Elapsed: time.Since(start)})
+	return end
+}
+
+// walk takes one task from where it stands to where it settles. Where the
+// policy knows no limit of attempts, a ready task is kept ready until the
+// whole stage is: one service of the foundation may need another that has
+// crashed in the meantime.
+func (r *run) walk(ctx, open context.Context, t *Task) {
+	for s := r.look(t.ID); !s.State.Settled() || s.State == Healthy && t.Policy.Forever && open.Err() == nil; {
+		o := r.do(ctx, open, t, s)
+		if o == (Outcome{}) {
+			return // guarded until the stage was passed
+		}
+		s = r.publish(t, next(t.Policy, s, o))
+	}
+}
+
+// do is the only place where a task has an effect on the world: its state
+// says what is to be done, the answer is the outcome.
+func (r *run) do(ctx, open context.Context, t *Task, s Status) Outcome {
+	switch s.State {
+	case Blocked:
+		return r.admit(ctx, t)
+	case Starting:
+		defer r.gate.leave()
+		at, err := r.world.Runtime.Start(ctx, t)
+		if err != nil {
+			return failure(ctx, err)
+		}
+		r.mu.Lock()
+		r.at[t.ID] = at
+		r.mu.Unlock()
+		return Outcome{Result: Begun}
+	case Probing:
+		o := r.world.Prober.Await(ctx, t, r.instances(t), r.deadline(t), func(c Cause) { r.note(t, c) })
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		return o
+	case Backoff:
+		timer := time.NewTimer(s.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return Outcome{Result: Waited}
+		case <-ctx.Done():
+			return ended(ctx)
+		}
+	case Healthy:
+		if why := r.world.Sentry.Guard(open, t, r.instances(t)); !why.IsZero() && ctx.Err() == nil {
+			return Outcome{Result: Exited, Cause: why}
+		}
+		return Outcome{}
+	}
+	panic("scheduler: nothing to do for a task that is " + string(s.State))
+}
+
+// admit waits for what a task waits for, has its image fetched, and takes a
+// slot for its start. None of the waiting holds anything.
+func (r *run) admit(ctx context.Context, t *Task) Outcome {
+	if o := r.waitForDependencies(ctx, t); o.Result != Allowed {
+		return o
+	}
+	if err := r.world.Runtime.Prepare(ctx, t); err != nil {
+		return failure(ctx, err)
+	}
+	if !r.gate.enter(ctx, t.ID) {
+		return ended(ctx)
+	}
+	return Outcome{Result: Allowed}
+}
+
+func (r *run) waitForDependencies(ctx context.Context, t *Task) Outcome {
+	for {
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		r.mu.Lock()
+		verdict, known := r.verdict(t)
+		r.mu.Unlock()
+		if known {
+			return verdict
+		}
+		select {
+		case <-r.wake[t.ID]: // only a hint: the verdict is read from the status
+		case <-ctx.Done():
+		}
+	}
+}
+
+// verdict tells whether a task may start (Allowed), will never (Refused), or
+// can't be told yet. The caller holds mu.
+func (r *run) verdict(t *Task) (o Outcome, known bool) {
+	wait := false
+	for _, d := range t.DependsOn {
+		switch s := r.status[d]; {
+		case s.State.Ready():
+		case s.State.Settled():
+			return Outcome{Result: Refused, Cause: inherited(r.plan.Tasks[d], s)}, true
+		default:
+			wait = true
+		}
+	}
+	for _, d := range t.Wants {
+		wait = wait || !r.status[d].State.Settled()
+	}
+	for _, d := range t.After {
+		wait = wait || !r.begun[d] && !r.status[d].State.Settled()
+	}
+	return Outcome{Result: Allowed}, !wait
+}
+
+// inherited is the cause of a task that is skipped because of another, with
+// the one where it all began.
+func inherited(dependency *Task, s Status) Cause {
+	if s.Cause.Root != "" {
+		return Cause{Code: "dependency", Root: s.Cause.Root, Text: fmt.Sprintf("needs %s, which %s", dependency.Name, s.Cause.Text)}
+	}
+	return Cause{Code: "dependency", Root: dependency.Name, Text: fmt.Sprintf("needs %s, which %s: %s", dependency.Name, was(s.State), s.Cause.Text)}
+}
+
+func was(s State) string {
+	switch s {
+	case Degraded:
+		return "is not ready"
+	case Canceled:
+		return "was canceled"
+	}
+	return string(s) // failed
+}
+
+// publish is the only writer of a task's status. It wakes whoever waits for
+// the task, and adds the move to the log.
+func (r *run) publish(t *Task, to Status) Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := r.status[t.ID]
+	if to.State == Starting {
+		// A dependency may have fallen while the image came or no slot was
+		// free. To look and to move is one step, or it could fall in between.
+		if verdict, known := r.verdict(t); !known || verdict.Result != Allowed {
+			r.gate.leave()
+			return from
+		}
+	}
+	r.status[t.ID] = to
+	if from.State == to.State {
+		// Late, under a policy without limit: it has another timeout.
+		r.notes[t.ID], r.due[t.ID] = to.Cause, time.Now().Add(t.Timeout)
+		return to
+	}
+	e := Event{Type: ServiceMoved, Stage: r.plan.Stages[t.Stage].Name, Service: t.Name, From: from.State, To: to.State,
+		Attempt: to.Attempt, Cause: to.Cause, Delay: to.Delay}
+	switch to.State {
+	case Starting:
+		// Its clock starts here: neither a dependency nor its image nor the
+		// queue for a slot has eaten any of its time.
+		r.began[t.ID], r.notes[t.ID] = time.Now(), Cause{}
+		r.due[t.ID] = r.began[t.ID].Add(t.Timeout)
+	case Probing:
+		r.begun[t.ID], e.At = true, r.at[t.ID]
+	}
+	if !r.began[t.ID].IsZero() && from.State != Backoff {
+		e.Elapsed = time.Since(r.began[t.ID])
+	}
+	r.count(t.Stage, from.State, to.State)
+	r.log.add(e)
+	for _, heir := range r.heirs[t.ID] {
+		select {
+		case r.wake[heir] <- struct{}{}:
+		default: // it has a token already, and has yet to look
+		}
+	}
+	return to
+}
+
+// count keeps the number of tasks of a stage that are not ready. The caller
+// holds mu.
+func (r *run) count(stage int, from, to State) {
+	if from.Ready() {
+		r.unready[stage]++
+	}
+	if to.Ready() {
+		r.unready[stage]--
+	}
+	if r.unready[stage] == 0 {
+		r.passed[stage]()
+	}
+}
+
+// fallen looks at the barrier whether all that was ready still is, and
+// returns the tasks that have to be walked again. When it can't look, a stage
+// that blocks asks again for as long as it takes; another goes on.
+func (r *run) fallen(ctx context.Context, st *Stage) []*Task {
+	var ready []Ready
+	for _, t := range st.Tasks {
+		if r.look(t.ID).State == Healthy {
+			ready = append(ready, Ready{t, r.instances(t)})
+		}
+	}
+	if len(ready) == 0 || ctx.Err() != nil {
+		return nil
+	}
+	causes, err := r.world.Sentry.Fallen(ctx, ready)
+	for attempt := 1; err != nil && st.OnFailure == config.Block; attempt++ {
+		select {
+		case <-time.After(backoff(attempt)):
+			causes, err = r.world.Sentry.Fallen(ctx, ready)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	var again []*Task
+	for _, v := range ready {
+		if why, ok := causes[v.Task.ID]; ok {
+			s := r.publish(v.Task, next(v.Task.Policy, r.look(v.Task.ID), Outcome{Exited, why}))
+			if !s.State.Settled() {
+				again = append(again, v.Task)
+			}
+		}
+	}
+	return again
+}
+
+// nag tells every timeout of a stage that blocks what it still waits for.
+func (r *run) nag(ctx context.Context, st *Stage) (stop func()) {
+	if st.OnFailure != config.Block {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		start, tick := time.Now(), time.NewTicker(st.Timeout)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if waiting := r.waiting(st); len(waiting) > 0 {
+					r.add(Event{Type: StillBlocked, Stage: st.Name, Waiting: waiting, Elapsed: time.Since(start)})
+				}
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
+}
+
+func (r *run) waiting(st *Stage) []Waiting {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []Waiting
+	for _, t := range st.Tasks {
+		if s := r.status[t.ID]; !s.State.Ready() {
+			cause := s.Cause
+			switch {
+			case s.State == Probing && !r.notes[t.ID].IsZero():
+				cause = r.notes[t.ID]
+			case s.State == Blocked:
+				cause = r.blocker(t, cause)
+			}
+			list = append(list, Waiting{t.Name, s.State, s.Attempt, cause})
+		}
+	}
+	return list
+}
+
+// blocker names what a blocked task waits for. The caller holds mu.
+func (r *run) blocker(t *Task, otherwise Cause) Cause {
+	var names []string
+	for _, d := range slices.Concat(t.DependsOn, t.Wants) {
+		if !r.status[d].State.Settled() {
+			names = append(names, r.plan.Tasks[d].Name)
+		}
+	}
+	for _, d := range t.After {
+		if !r.begun[d] && !r.status[d].State.Settled() {
+			names = append(names, r.plan.Tasks[d].Name)
+		}
+	}
+	if len(names) == 0 {
+		return otherwise // its image, or a slot
+	}
+	return Cause{Code: "waiting", Text: "waits for " + strings.Join(names, ", ")}
+}
+
+// ending is how a stage came out.
+func (r *run) ending(ctx context.Context, st *Stage) Ending {
+	for _, t := range st.Tasks {
+		switch s := r.look(t.ID); {
+		case s.State == Canceled:
+			return EndFailed
+		case !s.State.Ready() && st.OnFailure == config.Abort:
+			return EndFailed
+		}
+	}
+	if ctx.Err() != nil {
+		return EndFailed
+	}
+	for _, t := range st.Tasks {
+		if !r.look(t.ID).State.Ready() {
+			return EndDegraded
+		}
+	}
+	return EndReady
+}
+
+// cut ends a boot at a stage: what has not begun is canceled.
+func (r *run) cut(ctx context.Context, stage int) Ending {
+	outcome, why := EndAborted, Cause{Code: "aborted", Text: fmt.Sprintf("stage %s has on_failure = \"abort\" and was not ready", r.plan.Stages[stage].Name)}
+	if ctx.Err() != nil {
+		outcome, why = EndInterrupted, ended(ctx).Cause
+	}
+	for _, st := range r.plan.Stages[stage+1:] {
+		for _, t := range st.Tasks {
+			r.publish(t, next(t.Policy, r.look(t.ID), Outcome{Ended, why}))
+		}
+	}
+	return outcome
+}
+
+func (r *run) add(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log.add(e)
+}
+
+func (r *run) look(id int) Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status[id]
+}
+
+func (r *run) note(t *Task, why Cause) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes[t.ID] = why
+}
+
+func (r *run) instances(t *Task) []Instance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at[t.ID]
+}
+
+func (r *run) deadline(t *Task) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.due[t.ID]
+}
+
+// failure is the outcome of a call that went wrong. Only our own context is
+// asked whether it was cancelled: a context.Canceled out of a runtime may be
+// anybody's.
+func failure(ctx context.Context, err error) Outcome {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	return Outcome{Errored, CauseOf(err)}
+}
+
+func ended(ctx context.Context) Outcome {
+	return Outcome{Ended, Cause{Code: "canceled", Text: context.Cause(ctx).Error()}}
+}
+
+// CauseOf is what an error says, with its code if it is Coded.
+func CauseOf(err error) Cause {
+	code := "error"
+	var coded Coded
+	if errors.As(err, &coded) {
+		code = coded.Code()
+	}
+	return Cause{Code: code, Text: err.Error()}
+}
+
+func exitCode(ctx context.Context, outcome Ending) int {
+	switch outcome {
+	case EndReady:
+		return 0
+	case EndDegraded:
+		return 3
+	case EndInterrupted:
+		var signal Interrupt
+		if errors.As(context.Cause(ctx), &signal) {
+			return signal.Exit
+		}
+	}
+	return 1
+}

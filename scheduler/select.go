@@ -1,0 +1,148 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/agext/levenshtein"
+
+	"bootgraph/config"
+)
+
+// Selection narrows a plan down to some of its services. The zero Selection is
+// all of them.
+type Selection struct {
+	Targets  []string // services, with what they depend on and want, and the stages before them that block
+	Stages   []string // all services of a stage
+	Excludes []string // services, with what depends on them
+}
+
+// Select returns the plan of the selected services only.
+func (p *Plan) Select(s Selection) (*Plan, error) {
+	needs, needed := p.graph(dependsOnOrWants), p.graph(dependsOn)
+	with := func(ids []int) []bool {
+		chosen := needs.Ancestors(ids...)
+		last := -1
+		for id, in := range chosen {
+			if in {
+				last = max(last, p.Tasks[id].Stage)
+			}
+		}
+		for i, st := range p.Stages {
+			for _, t := range st.Tasks {
+				chosen[t.ID] = chosen[t.ID] || i < last && st.OnFailure == config.Block
+			}
+		}
+		return chosen
+	}
+	return p.narrow(s, with, func(ids []int) []bool { return needed.Descendants(ids...) })
+}
+
+// SelectDown returns the plan of the services that are to be stopped, for
+// which the graph is walked backwards: a target takes along what depends on
+// it, and an excluded service keeps what it depends on.
+func (p *Plan) SelectDown(s Selection) (*Plan, error) {
+	g := p.graph(dependsOn)
+	return p.narrow(s,
+		func(ids []int) []bool { return g.Descendants(ids...) },
+		func(ids []int) []bool { return g.Ancestors(ids...) })
+}
+
+func (p *Plan) narrow(s Selection, with, without func(ids []int) []bool) (*Plan, error) {
+	targets, err := p.find(s.Targets)
+	if err != nil {
+		return nil, err
+	}
+	excludes, err := p.find(s.Excludes)
+	if err != nil {
+		return nil, err
+	}
+	staged, err := p.inStages(s.Stages)
+	if err != nil {
+		return nil, err
+	}
+	chosen, left := with(targets), without(excludes)
+	for _, id := range staged {
+		chosen[id] = true
+	}
+	var tasks []*Task
+	for _, t := range p.Tasks {
+		all := len(s.Targets) == 0 && len(s.Stages) == 0
+		if (all || chosen[t.ID]) && !(len(excludes) > 0 && left[t.ID]) {
+			tasks = append(tasks, t)
+		}
+	}
+	narrowed := &Plan{Name: p.Name, Stages: p.Stages}
+	narrowed.renumber(tasks)
+	narrowed.measure()
+	return narrowed, nil
+}
+
+// WithoutStages leaves out whole stages and what their services depend on, for
+// down --keep.
+func (p *Plan) WithoutStages(names []string) (*Plan, error) {
+	ids, err := p.inStages(names)
+	if err != nil {
+		return nil, err
+	}
+	var keep []string
+	for _, id := range ids {
+		keep = append(keep, p.Tasks[id].Name)
+	}
+	return p.SelectDown(Selection{Excludes: keep})
+}
+
+// Find returns the task of that name, or an error that names the nearest.
+func (p *Plan) Find(name string) (*Task, error) {
+	var all []string
+	for _, t := range p.Tasks {
+		if t.Name == name {
+			return t, nil
+		}
+		all = append(all, t.Name)
+	}
+	return nil, fmt.Errorf("there is no service or job %q%s", name, nearest(name, all))
+}
+
+func (p *Plan) find(names []string) (ids []int, err error) {
+	for _, name := range names {
+		t, err := p.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, t.ID)
+	}
+	return ids, nil
+}
+
+func (p *Plan) inStages(names []string) (ids []int, err error) {
+	var all []string
+	for _, st := range p.Stages {
+		all = append(all, st.Name)
+		if slices.Contains(names, st.Name) {
+			for _, t := range st.Tasks {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("there is no stage %q%s", name, nearest(name, all))
+		}
+	}
+	return ids, nil
+}
+
+// nearest suggests a name that is at most two letters away.
+func nearest(name string, known []string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := levenshtein.Distance(name, k, nil); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}

@@ -1,0 +1,95 @@
+package scheduler
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"bootgraph/config"
+)
+
+// What the scheduler asks of the world. The world is three small interfaces,
+// so that a test can stand in for it in virtual time, and so that nothing in
+// this package has to know what a container is made of.
+
+// Runtime makes tasks run.
+type Runtime interface {
+	// Prepare does what a start needs and what must not eat the task's
+	// time nor hold a start slot: it pulls images. It may be called again
+	// after an error.
+	Prepare(ctx context.Context, t *Task) error
+
+	// Start makes the containers of a task run and returns where they are
+	// to be found. What already runs as described is left alone. It is
+	// whole or not at all: when ctx ends in the middle, Start finishes what
+	// it has begun, within a bound of its own.
+	Start(ctx context.Context, t *Task) ([]Instance, error)
+}
+
+// Prober proves readiness.
+type Prober interface {
+	// Await probes until the task is proven ready, its containers have
+	// exited, the deadline has passed, or ctx ends. The last probe is made
+	// at the deadline, not one interval before it. A deadline that has
+	// passed already still gets one probe. note is told, whenever it
+	// changes, why the task is not ready yet; it returns at once and may be
+	// called from any goroutine, but not after Await has returned.
+	Await(ctx context.Context, t *Task, at []Instance, deadline time.Time, note func(Cause)) Outcome
+}
+
+// Sentry tells of tasks that were ready and are not any more.
+type Sentry interface {
+	// Guard waits until one of the instances no longer runs, and says why;
+	// the zero Cause if ctx ended first.
+	Guard(ctx context.Context, t *Task, at []Instance) Cause
+
+	// Fallen looks once at the tasks that were found ready and returns
+	// those whose instances no longer run, with the cause, by task ID. An
+	// error means that it could not look, which proves nothing.
+	Fallen(ctx context.Context, ready []Ready) (map[int]Cause, error)
+}
+
+// Ready is a task with the instances it was proven ready with.
+type Ready struct {
+	Task *Task
+	At   []Instance
+}
+
+// Instance is one container of a task as it was found running: which one it
+// is, and where its ports are. A health result counts only for the instance
+// it was taken from: the same ID, started at the same time.
+type Instance struct {
+	Container   string // name
+	Component   string // "" where the service has no components
+	ID          string // full ID
+	StartedAt   time.Time
+	PID         int           // of its first process on this host; 0 if it can't be known (remote) or it has exited
+	Job         bool          // runs to its end; may have exited already
+	HostNetwork bool          // its ports are the host's
+	Ports       []config.Port // published, as the runtime reports them, HostPort filled in
+	Addresses   []netip.Addr  // its own, on its networks
+	Reachable   bool          // Addresses can be dialled from this host (rootful, local)
+}
+
+// Same tells whether two instances are the same run of the same container.
+func (i Instance) Same(j Instance) bool {
+	return i.ID == j.ID && i.StartedAt.Equal(j.StartedAt)
+}
+
+// Cause says why. The zero Cause means that there is nothing to explain.
+type Cause struct {
+	Code string `json:"code,omitempty"` // stable short name, for programs: port_busy
+	Text string `json:"text,omitempty"` // for people: "port 127.0.0.1:53 is in use by container old-dns"
+	Root string `json:"root,omitempty"` // the task where it began, if that is another one
+}
+
+// IsZero reports whether there is nothing to explain.
+func (c Cause) IsZero() bool   { return c == Cause{} }
+func (c Cause) String() string { return c.Text }
+
+// Coded is an error that carries the stable short name of its class. Errors
+// of a Runtime should be Coded; others get the code "error".
+type Coded interface {
+	error
+	Code() string
+}

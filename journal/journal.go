@@ -1,0 +1,157 @@
+// Package journal keeps what has to outlive the process on disk: the lock of
+// a configuration and the events of each of its boots. Plain files, one folder
+// a configuration:
+//
+//	STATE/NAME/lock           held by the apply or down that is at work
+//	STATE/NAME/runs/ID.jsonl  the events of one boot, a JSON object a line
+//
+// It knows nothing of what the events mean.
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"bootgraph/scheduler"
+)
+
+// Dir is the folder of one configuration.
+type Dir struct{ path string }
+
+// Root returns where state is kept: $XDG_STATE_HOME/bootgraph if that is set,
+// else /var/lib/bootgraph for root and ~/.local/state/bootgraph for others
+// (XDG Base Directory Specification 0.8).
+func Root() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "bootgraph"), nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/bootgraph", nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("cannot tell where to keep state: %w; set XDG_STATE_HOME", err)
+	}
+	return filepath.Join(home, ".local", "state", "bootgraph"), nil
+}
+
+// At returns the folder of the configuration with this name below root.
+// Nothing is created before something is written.
+func At(root, name string) Dir { return Dir{filepath.Join(root, name)} }
+
+// Writer appends the events of one run. Lines are written whole and at once,
+// so that a journal can be read while it grows and to its last whole line
+// after a crash; only the first and the last events are synced, a sync a line
+// would have every boot wait for the disk.
+type Writer struct {
+	file *os.File
+	err  error
+}
+
+// Create begins the journal of a run. The file must not exist yet.
+func (d Dir) Create(run string) (*Writer, error) {
+	dir := filepath.Join(d.path, "runs")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot keep a journal: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, run+".jsonl"), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep a journal: %w", err)
+	}
+	return &Writer{file: file}, nil
+}
+
+// Add appends an event. It is a sink for scheduler.Run: an error stops the
+// journal, not the boot, and is returned by Close.
+func (w *Writer) Add(e scheduler.Event) {
+	if w.err != nil {
+		return
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = w.file.Write(append(line, '\n'))
+	}
+	if err == nil && (e.Type == scheduler.RunStarted || e.Type == scheduler.RunDone) {
+		err = w.file.Sync()
+	}
+	w.err = err
+}
+
+// Close ends the journal and returns the first error of writing it.
+func (w *Writer) Close() error {
+	if err := errors.Join(w.err, w.file.Close()); err != nil {
+		return fmt.Errorf("the journal %s is not complete: %w", w.file.Name(), err)
+	}
+	return nil
+}
+
+// Runs returns the IDs of the runs there are journals of, oldest first: IDs
+// begin with the time.
+func (d Dir) Runs() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(d.path, "runs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read journals: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), ".jsonl"); ok && e.Type().IsRegular() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Damage is a journal that could be read only up to a line.
+type Damage struct {
+	Path string
+	Line int
+	Err  error
+}
+
+func (d *Damage) Error() string {
+	return fmt.Sprintf("%s is damaged at line %d (%v): read up to there", d.Path, d.Line, d.Err)
+}
+
+// Read returns the events of a run. A last line without its end is one that
+// is being written, or that a crash cut off, and is passed over; any other
+// line that can't be read gives *Damage with the events before it.
+func (d Dir) Read(run string) ([]scheduler.Event, error) {
+	path := filepath.Join(d.path, "runs", run+".jsonl")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the journal of run %s: %w", run, err)
+	}
+	var events []scheduler.Event
+	lines := bufio.NewReader(bytes.NewReader(data))
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return events, nil
+		}
+		var e scheduler.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return events, &Damage{path, n, err}
+		}
+		events = append(events, e)
+	}
+}
+
+// NewRun returns the ID of a run that begins now: the time in UTC, to be read
+// and sorted by people and programs alike, and the process, since two agents
+// may begin in one second.
+func NewRun(now time.Time, pid int) string {
+	return now.UTC().Format("20060102T150405.000Z") + "-" + fmt.Sprint(pid)
+}

@@ -1,0 +1,199 @@
+package journal
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bootgraph/config"
+	"bootgraph/scheduler"
+)
+
+// TestMain lets the test binary stand in for another bootgraph: it takes the
+// lock, says so, and holds it until it dies.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("JOURNAL_TEST_HOLD"); dir != "" {
+		if _, err := (Dir{dir}).Lock(context.Background(), "apply", 0); err != nil {
+			panic(err)
+		}
+		os.Stdout.WriteString("held\n")
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+func holdInAnotherProcess(t *testing.T, d Dir) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "JOURNAL_TEST_HOLD="+d.path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
+		t.Fatalf("the other process said %q, %v", line, err)
+	}
+	return cmd
+}
+
+func TestSecondHolderIsRefusedAndToldThePID(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	other := holdInAnotherProcess(t, d)
+	_, err := d.Lock(t.Context(), "down", 0)
+	var held *Held
+	if !errors.As(err, &held) {
+		t.Fatalf("got %v, want *Held", err)
+	}
+	if held.Holder.PID != other.Process.Pid || held.Holder.Command != "apply" {
+		t.Errorf("the holder is %+v, want pid %d, apply", held.Holder, other.Process.Pid)
+	}
+	if who, working := d.Working(); !working || who.PID != other.Process.Pid {
+		t.Errorf("Working says %+v, %v", who, working)
+	}
+}
+
+func TestLockOfADeadHolderIsFree(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	other := holdInAnotherProcess(t, d)
+	if err := other.Process.Kill(); err != nil { // SIGKILL: it can't clean up
+		t.Fatal(err)
+	}
+	_ = other.Wait()
+	if who, working := d.Working(); working {
+		t.Errorf("Working says %+v", who)
+	}
+	unlock, err := d.Lock(t.Context(), "apply", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+func TestLockTimeoutWaitsForTheHolder(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	unlock, err := d.Lock(t.Context(), "apply", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error)
+	go func() {
+		again, err := d.Lock(t.Context(), "down", time.Minute)
+		if err == nil {
+			again()
+		}
+		got <- err
+	}()
+	unlock()
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLockEndsWithItsContext(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	unlock, err := d.Lock(t.Context(), "apply", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(scheduler.Interrupt{Signal: "SIGINT", Exit: 130})
+	if _, err := d.Lock(ctx, "down", time.Minute); err != (scheduler.Interrupt{Signal: "SIGINT", Exit: 130}) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+var events = []scheduler.Event{
+	{Seq: 1, Time: time.Date(2026, 11, 24, 1, 2, 3, 4000, time.UTC), Run: "r", Type: scheduler.RunStarted, Name: "rift",
+		Stages: []scheduler.StageNames{{Name: "foundation", Services: []string{"mcias"}}}},
+	{Seq: 2, Time: time.Date(2026, 11, 24, 1, 2, 4, 0, time.UTC), Run: "r", Type: scheduler.ServiceMoved, Stage: "foundation", Service: "mcias",
+		From: scheduler.Starting, To: scheduler.Backoff, Attempt: 1, Delay: time.Second, Elapsed: 250 * time.Millisecond,
+		Cause: scheduler.Cause{Code: "port_busy", Text: "port 127.0.0.1:53 is in use by \"x\"\n<y>", Root: "z"}},
+	{Seq: 3, Time: time.Date(2026, 11, 24, 1, 2, 5, 0, time.UTC), Run: "r", Type: scheduler.ServiceMoved, Stage: "foundation", Service: "mcias",
+		From: scheduler.Starting, To: scheduler.Probing, Attempt: 2,
+		At: []scheduler.Instance{{Container: "mcias", ID: "abc", StartedAt: time.Date(2026, 11, 24, 1, 2, 5, 7, time.UTC)}}},
+	{Seq: 4, Time: time.Date(2026, 11, 24, 1, 2, 6, 0, time.UTC), Run: "r", Type: scheduler.StillBlocked, Stage: "foundation", Elapsed: time.Minute,
+		Waiting: []scheduler.Waiting{{Service: "mcias", State: scheduler.Probing, Attempt: 2, Cause: scheduler.Cause{Code: "refused", Text: "refused"}}}},
+	{Seq: 5, Time: time.Date(2026, 11, 24, 1, 2, 7, 0, time.UTC), Run: "r", Type: scheduler.RunDone, Outcome: scheduler.EndInterrupted, Exit: 130, Elapsed: 4 * time.Second},
+}
+
+func write(t *testing.T) (Dir, string) {
+	t.Helper()
+	d := At(t.TempDir(), "rift")
+	w, err := d.Create("r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		w.Add(e)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return d, filepath.Join(d.path, "runs", "r.jsonl")
+}
+
+func TestJournalGivesBackTheEvents(t *testing.T) {
+	d, path := write(t)
+	got, err := d.Read("r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(events, got, cmp.Comparer(func(a, b config.Port) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	if runs, err := d.Runs(); err != nil || !cmp.Equal(runs, []string{"r"}) {
+		t.Errorf("runs: %v, %v", runs, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read the journal: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestTornJournalIsReadToItsLastWholeLine(t *testing.T) {
+	d, path := write(t)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range data {
+		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole := 0
+		for _, b := range data[:cut] {
+			if b == '\n' {
+				whole++
+			}
+		}
+		got, err := d.Read("r")
+		if err != nil || len(got) != whole {
+			t.Fatalf("cut at %d: %d events of %d, %v", cut, len(got), whole, err)
+		}
+	}
+}
+
+func TestDamagedJournalIsReadUpToTheDamage(t *testing.T) {
+	d, path := write(t)
+	line, _ := json.Marshal(events[0])
+	if err := os.WriteFile(path, append(append(line, "\n\x00\x00garbage\n"...), line...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Read("r")
+	var damage *Damage
+	if !errors.As(err, &damage) || damage.Line != 2 || len(got) != 1 {
+		t.Errorf("%d events, %v", len(got), err)
+	}
+}

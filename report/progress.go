@@ -1,0 +1,208 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"bootgraph/scheduler"
+)
+
+// JSON returns a sink that writes each event as one line.
+func JSON(w io.Writer) func(scheduler.Event) {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	// Nothing can be done here about a reader that has gone away, and it is
+	// no reason to stop a boot; the journal has all events.
+	return func(e scheduler.Event) { _ = enc.Encode(e) }
+}
+
+// Plain returns a sink that writes one line a change of state, with the time
+// since the boot began, and a summary at the end.
+func Plain(w io.Writer) func(scheduler.Event) {
+	var p progress
+	return func(e scheduler.Event) {
+		p.fold.Add(e)
+		if text := p.line(e); text != "" {
+			fmt.Fprintln(w, text)
+		}
+	}
+}
+
+// Quiet returns a sink that writes only what a person has to know: what is
+// stuck, and the summary of a boot that did not come out ready.
+func Quiet(w io.Writer) func(scheduler.Event) {
+	var p progress
+	return func(e scheduler.Event) {
+		p.fold.Add(e)
+		if e.Type == scheduler.StillBlocked || e.Type == scheduler.RunDone && e.Outcome != scheduler.EndReady {
+			fmt.Fprintln(w, p.line(e))
+		}
+	}
+}
+
+type progress struct {
+	fold  Fold
+	width int // of the longest name of a service
+}
+
+func (p *progress) line(e scheduler.Event) string {
+	at := fmt.Sprintf("%8s  ", Elapsed(e.Time.Sub(p.fold.Started)))
+	switch e.Type {
+	case scheduler.RunStarted:
+		services := 0
+		for _, st := range e.Stages {
+			services += len(st.Services)
+			for _, s := range st.Services {
+				p.width = max(p.width, len(s))
+			}
+		}
+		return fmt.Sprintf("booting %s: %s, %s (run %s)", e.Name, count(len(e.Stages), "stage"), count(services, "service"), e.Run)
+	case scheduler.StageStarted:
+		return at + "stage " + e.Stage
+	case scheduler.StageDone:
+		return at + fmt.Sprintf("stage %s %s in %s", e.Stage, e.Outcome, Elapsed(e.Elapsed))
+	case scheduler.ServiceMoved:
+		if e.To == scheduler.Blocked {
+			return "" // every service begins so, and every backoff ends so
+		}
+		return at + fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e))
+	case scheduler.StillBlocked:
+		var b strings.Builder
+		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, count(len(e.Waiting), "service"), Elapsed(e.Elapsed))
+		for _, v := range e.Waiting {
+			fmt.Fprintf(&b, "\n%12s%-*s  %-9s  %s", "", p.width, v.Service, v.State, Clean(waitingNote(v)))
+		}
+		return b.String()
+	case scheduler.RunDone:
+		return p.summary(e)
+	}
+	return ""
+}
+
+// serviceNote is what a line adds to the state: why, or how long it took.
+func serviceNote(e scheduler.Event) string {
+	var parts []string
+	if e.Attempt > 1 && (e.To == scheduler.Starting || e.To == scheduler.Failed) {
+		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
+	}
+	if e.To.Ready() || e.To == scheduler.Degraded {
+		parts = append(parts, "after "+Elapsed(e.Elapsed))
+	}
+	if !e.Cause.IsZero() {
+		parts = append(parts, Clean(e.Cause.Text))
+	}
+	if e.To == scheduler.Backoff {
+		parts = append(parts, "again in "+Limit(e.Delay))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func waitingNote(v scheduler.Waiting) string {
+	if v.Cause.IsZero() {
+		return ""
+	}
+	if v.Attempt > 1 {
+		return fmt.Sprintf("attempt %d; %s", v.Attempt, v.Cause.Text)
+	}
+	return v.Cause.Text
+}
+
+// summary ends a boot: how it came out, then what is not ready, the roots
+// before those that only follow from them.
+func (p *progress) summary(e scheduler.Event) string {
+	n := map[scheduler.State]int{}
+	var roots, follow []Service
+	for _, s := range p.fold.Services {
+		n[s.State]++
+		switch {
+		case s.State.Ready() || s.State == scheduler.Canceled || s.State == scheduler.Pending:
+		case s.Cause.Root != "":
+			follow = append(follow, s)
+		default:
+			roots = append(roots, s)
+		}
+	}
+	var counts []string
+	for _, state := range scheduler.States {
+		if n[state] > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "boot %s in %s", e.Outcome, Elapsed(e.Elapsed))
+	if len(counts) > 0 {
+		b.WriteString(": " + strings.Join(counts, ", "))
+	} else {
+		b.WriteString(": nothing to do")
+	}
+	for _, s := range append(roots, follow...) {
+		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Clean(s.Cause.Text))
+	}
+	return b.String()
+}
+
+// Fold is the state of a boot after some of its events.
+type Fold struct {
+	Name     string
+	Run      string
+	Started  time.Time
+	Ended    time.Time // zero while it runs
+	Outcome  scheduler.Ending
+	Services []Service // in plan order
+	index    map[string]int
+}
+
+// Service is where a service stands.
+type Service struct {
+	Stage   string
+	Name    string
+	State   scheduler.State
+	Since   time.Time
+	Attempt int
+	Cause   scheduler.Cause
+	At      []scheduler.Instance
+}
+
+// Add takes the next event.
+func (f *Fold) Add(e scheduler.Event) {
+	switch e.Type {
+	case scheduler.RunStarted:
+		*f = Fold{Name: e.Name, Run: e.Run, Started: e.Time, index: map[string]int{}}
+		for _, st := range e.Stages {
+			for _, s := range st.Services {
+				f.index[s] = len(f.Services)
+				f.Services = append(f.Services, Service{Stage: st.Name, Name: s, State: scheduler.Pending, Since: e.Time})
+			}
+		}
+	case scheduler.ServiceMoved:
+		i, ok := f.index[e.Service]
+		if !ok {
+			return // a journal that lost its beginning
+		}
+		s := &f.Services[i]
+		s.State, s.Since, s.Attempt, s.Cause = e.To, e.Time, e.Attempt, e.Cause
+		if e.At != nil {
+			s.At = e.At
+		}
+	case scheduler.StillBlocked:
+		for _, v := range e.Waiting {
+			if i, ok := f.index[v.Service]; ok {
+				f.Services[i].Cause = v.Cause
+			}
+		}
+	case scheduler.RunDone:
+		f.Ended, f.Outcome = e.Time, e.Outcome
+	}
+}
+
+// Find returns where a service stands.
+func (f *Fold) Find(name string) (Service, bool) {
+	i, ok := f.index[name]
+	if !ok {
+		return Service{}, false
+	}
+	return f.Services[i], true
+}

@@ -39,7 +39,7 @@ var hostile = map[string]string{
 	"splats":              "name = a" + strings.Repeat("[*]", 300_000),
 	"if directives":       `name = "` + strings.Repeat("%{if true}", 90_000),
 	"list of a hundred k": "stage \"a\" {\nservice \"s\" {\nimage = \"x\"\ndns = [" + strings.Repeat(`"a",`, 100_000) + "]\n}\n}\n",
-	"unknown attributes":  unknown(100_000),
+	"unknown attributes":  unknown(20_000),
 	"garbage":             strings.Repeat("@ ", 2<<20),
 	"mismatched":          "name = " + strings.Repeat("(]", 200_000),
 	"multiplying for":     "name = [for a in [1,2]: [for b in [1,2]: [for c in [1,2]: 1]]]",

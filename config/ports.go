@@ -17,9 +17,8 @@ func parsePort(s string) (Port, error) {
 	p := Port{Range: 1, Protocol: "tcp"}
 	rest, protocol, found := strings.Cut(s, "/")
 	if found {
-		switch protocol {
+		switch p.Protocol = strings.ToLower(protocol); p.Protocol {
 		case "tcp", "udp", "sctp":
-			p.Protocol = protocol
 		default:
 			return Port{}, fmt.Errorf("%.40q: %.20q is none of tcp, udp, sctp", s, protocol)
 		}

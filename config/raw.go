@@ -90,7 +90,7 @@ type rawContainer struct {
 	ReadOnly    *hcl.Attribute `hcl:"read_only" doc:"true: the root file system can't be written"`
 	Tmpfs       *hcl.Attribute `hcl:"tmpfs" doc:"list of DESTINATION[:OPTIONS]"`
 	Devices     *hcl.Attribute `hcl:"devices" doc:"list of HOST[:CONTAINER][:PERMISSIONS], permissions of r, w, m"`
-	SecurityOpt *hcl.Attribute `hcl:"security_opt" doc:"list of KEY[=VALUE]: apparmor, label, mask, no-new-privileges, proc-opts, seccomp, unmask"`
+	SecurityOpt *hcl.Attribute `hcl:"security_opt" doc:"list of KEY[=VALUE]: apparmor, label, mask, no-new-privileges, proc-opts, seccomp, systempaths, unmask"`
 	DNS         *hcl.Attribute `hcl:"dns" doc:"list of addresses of name servers"`
 	ExtraHosts  *hcl.Attribute `hcl:"extra_hosts" doc:"list of HOST:IP; IP may be host-gateway"`
 	Init        *hcl.Attribute `hcl:"init" doc:"true: an init process reaps zombies and forwards signals"`

@@ -221,7 +221,7 @@ func checkHeader(key, value string) error {
 // mountOptions are those of podman-run(1) --volume; of each group a mount has
 // at most one.
 var mountOptions = map[string]string{
-	"rw": "rw", "ro": "rw", "z": "z", "Z": "z", "O": "O", "U": "U", "copy": "copy", "nocopy": "copy",
+	"rw": "rw", "ro": "rw", "z": "z", "Z": "z", "O": "z", "U": "U", "idmap": "idmap", "copy": "copy", "nocopy": "copy",
 	"dev": "dev", "nodev": "dev", "exec": "exec", "noexec": "exec", "suid": "suid", "nosuid": "suid",
 	"bind": "bind", "rbind": "bind",
 	"shared": "propagation", "rshared": "propagation", "slave": "propagation", "rslave": "propagation",
@@ -231,7 +231,7 @@ var mountOptions = map[string]string{
 // tmpfsOptions are those of podman-run(1) --tmpfs; those with a value end in =.
 var tmpfsOptions = map[string]string{
 	"rw": "rw", "ro": "rw", "dev": "dev", "nodev": "dev", "exec": "exec", "noexec": "exec", "suid": "suid", "nosuid": "suid",
-	"tmpcopyup": "copyup", "notmpcopyup": "copyup", "size=": "size", "mode=": "mode",
+	"U": "U", "tmpcopyup": "copyup", "notmpcopyup": "copyup", "size=": "size", "mode=": "mode",
 }
 
 func parseOptions(s string, known map[string]string) ([]string, error) {
@@ -401,9 +401,12 @@ func parseRestart(s string) (Restart, error) {
 	return r, err
 }
 
-// signals of Linux by number, from 1; the real-time ones follow from 34 on.
+// signals of Linux by number, from 1 on; rtSignals are the further ones that
+// Podman knows.
 var signals = strings.Fields("HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT " +
 	"CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS")
+
+var rtSignals = regexp.MustCompile(`^(RTMIN(\+([1-9]|1[0-5]))?|RTMAX(-([1-9]|1[0-4]))?)$`)
 
 // parseSignal reads SIGTERM, TERM or 15, and gives SIGTERM.
 func parseSignal(s string) (string, error) {
@@ -411,10 +414,7 @@ func parseSignal(s string) (string, error) {
 	if n, err := strconv.Atoi(s); err == nil && n >= 1 && n <= len(signals) {
 		name = signals[n-1]
 	}
-	if n, err := strconv.Atoi(strings.TrimPrefix(name, "RTMIN+")); err == nil && n >= 0 && n <= 30 && name != s {
-		return "SIG" + name, nil
-	}
-	if name != "RTMIN" && name != "RTMAX" && !slices.Contains(signals, name) {
+	if !slices.Contains(signals, name) && !rtSignals.MatchString(name) {
 		return "", fmt.Errorf("%.40q is not a signal.%s", s, didYouMean(name, signals))
 	}
 	return "SIG" + name, nil
@@ -523,7 +523,7 @@ func parseDevice(s string) (dev Device, err error) {
 	return dev, nil
 }
 
-var securityOpts = []string{"apparmor", "label", "mask", "no-new-privileges", "proc-opts", "seccomp", "unmask"}
+var securityOpts = []string{"apparmor", "label", "mask", "no-new-privileges", "proc-opts", "seccomp", "systempaths", "unmask"}
 
 // parseSecurityOpt checks the key; a relative path of a seccomp profile starts
 // at the file's directory.
@@ -550,11 +550,14 @@ func parseAddr(s string) (netip.Addr, error) {
 	return ip, nil
 }
 
+// hostsName is more than a host name: files of hosts often have a _ in one.
+var hostsName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
+
 // parseExtraHost reads HOST:IP; an IPv6 address may stand in brackets.
 func parseExtraHost(s string) (h ExtraHost, err error) {
 	host, ip, _ := strings.Cut(s, ":")
-	if h.Host, err = parseHostname(host); err != nil {
-		return h, err
+	if h.Host = host; !hostsName.MatchString(host) {
+		return h, fmt.Errorf("%.60q is not HOST:IP: a host has letters, digits and . _ -", s)
 	}
 	h.IP = strings.TrimSuffix(strings.TrimPrefix(ip, "["), "]")
 	if _, bad := netip.ParseAddr(h.IP); bad != nil && h.IP != "host-gateway" {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"gonum.org/v1/gonum/graph"
 	"gonum.org/v1/gonum/graph/topo"
 )
 
@@ -30,20 +31,18 @@ func (e *CycleError) Code() string { return "cycle" }
 // better, from Cycles.
 func (e *CycleError) Error() string {
 	shortest := e.Cycles[0]
-	var b strings.Builder
-	b.WriteString("cycle: ")
-	for i, edge := range shortest {
-		if i == maxNames {
-			fmt.Fprintf(&b, "(%d more) -> ", len(shortest)-i)
-			break
-		}
-		b.WriteString(e.Graph.Name(edge.From) + " -> ")
+	var names []string
+	for _, edge := range shortest[:min(len(shortest), maxNames)] {
+		names = append(names, e.Graph.Name(edge.From))
 	}
-	b.WriteString(e.Graph.Name(shortest[0].From))
+	if more := len(shortest) - maxNames; more > 0 {
+		names = append(names, fmt.Sprintf("(%d more)", more))
+	}
+	text := "cycle: " + strings.Join(append(names, names[0]), " -> ")
 	if more := len(e.Cycles) - 1; more > 0 {
-		fmt.Fprintf(&b, " (and %d more)", more)
+		text += fmt.Sprintf(" (and %d more)", more)
 	}
-	return b.String()
+	return text
 }
 
 // Cycles returns the shortest cycle of each part of the graph in which every
@@ -56,17 +55,15 @@ func (e *CycleError) Error() string {
 // with the vertices: topo.DirectedCyclesIn takes seconds for 18 services that
 // all need each other.
 func (g *Graph) Cycles() [][]Edge {
-	search := newCycleSearch(g)
-	var cycles [][]Edge
-	// gonum recurses to the depth of the graph; Go's stacks grow, and 10,000
+	// gonum recurses to the depth of the graph. Go's stacks grow: 10,000
 	// vertices in a chain are 10,000 small frames.
-	for _, nodes := range topo.TarjanSCC(g) {
-		component := make([]int, len(nodes))
-		for i, n := range nodes {
-			component[i] = int(n.ID())
-		}
-		slices.Sort(component)
-		if cycle := search.shortest(component); cycle != nil {
+	components := topo.TarjanSCC(g)
+	s := newCycleSearch(g, components)
+	var cycles [][]Edge
+	for _, component := range components {
+		// gonum lists the vertices as its search left them, not by index.
+		slices.SortFunc(component, func(a, b graph.Node) int { return cmp.Compare(a.ID(), b.ID()) })
+		if cycle := s.shortest(component); cycle != nil {
 			cycles = append(cycles, cycle)
 		}
 	}
@@ -76,60 +73,64 @@ func (g *Graph) Cycles() [][]Edge {
 	return cycles[:min(len(cycles), MaxCycles)]
 }
 
-// cycleSearch finds shortest cycles. Every cycle has a lowest vertex. So it
-// takes the vertices in ascending order, looks for a shorter cycle through each
-// than the best so far, and takes the vertex away. Each look is a breadth-first
-// search no deeper than that best: vertices times edges at the very worst, and
-// far less where cycles are short or one vertex holds many of them together.
+// cycleSearch finds the shortest cycle of a component. Every cycle has a lowest
+// vertex. So the search takes the vertices in ascending order, looks for a
+// cycle through each that is shorter than the best so far, and takes the vertex
+// away. Each look is a breadth-first search no deeper than that best. The work
+// is bounded by vertices times edges; it comes near that only where all cycles
+// are long and many, as in a ring of a thousand layers. Dense graphs have
+// cycles of length 2, and the search ends at once.
 type cycleSearch struct {
 	g       *Graph
-	alive   []bool  // part of the component, and not taken away
-	in, out []int32 // how many neighbours are alive
+	part    []int32 // the component of a vertex; gone if it was taken away
+	in, out []int32 // how many neighbours are left in the same component
 	steps   []int32 // from a vertex to the one looked at; -1: not found
 	found   []int32 // those with steps, nearest first
 }
 
-func newCycleSearch(g *Graph) *cycleSearch {
+const gone = -1
+
+func newCycleSearch(g *Graph, components [][]graph.Node) *cycleSearch {
 	n := g.Len()
-	s := &cycleSearch{g: g, alive: make([]bool, n), in: make([]int32, n), out: make([]int32, n), steps: make([]int32, n)}
+	s := &cycleSearch{g: g, part: make([]int32, n), in: make([]int32, n), out: make([]int32, n), steps: make([]int32, n)}
+	for i, component := range components {
+		for _, v := range component {
+			s.part[v.ID()] = int32(i)
+		}
+	}
+	for _, a := range g.arcs {
+		if s.part[a.from] == s.part[a.to] {
+			s.out[a.from]++
+			s.in[a.to]++
+		}
+	}
 	for v := range s.steps {
 		s.steps[v] = -1
 	}
 	return s
 }
 
-// shortest returns the first of the shortest cycles within a component whose
-// vertices ascend, nil if it is a single vertex without an edge to itself.
-func (s *cycleSearch) shortest(component []int) []Edge {
-	for _, v := range component {
-		s.alive[v] = true
-	}
-	for _, v := range component {
-		s.in[v], s.out[v] = s.count(s.g.in.of(v)), s.count(s.g.out.of(v))
-	}
+// shortest returns the lexically first of the shortest cycles of a component
+// whose vertices ascend, nil if it is a vertex without an edge to itself.
+func (s *cycleSearch) shortest(component []graph.Node) []Edge {
 	var best []Edge
-	limit := math.MaxInt32 // a longer cycle is of no use
-	for _, v := range component {
-		if !s.alive[v] {
+	limit := math.MaxInt32 // of the length; a longer cycle is of no use
+	for _, node := range component {
+		v := int(node.ID())
+		if s.part[v] == gone {
 			continue
 		}
 		if length := s.measure(v, limit); length > 0 {
 			best = s.walk(v, length)
 			limit = length - 1
 		}
-		s.forget()
+		for _, u := range s.found {
+			s.steps[u] = -1
+		}
+		s.found = s.found[:0]
 		s.remove(v)
 	}
 	return best
-}
-
-func (s *cycleSearch) count(neighbours []int32) (n int32) {
-	for _, w := range neighbours {
-		if s.alive[w] {
-			n++
-		}
-	}
-	return n
 }
 
 // measure returns the length of the shortest cycle through v, 0 if there is
@@ -147,7 +148,7 @@ func (s *cycleSearch) measure(v, limit int) int {
 			if int(p) == v {
 				return int(length)
 			}
-			if s.alive[p] && s.steps[p] < 0 {
+			if s.part[p] == s.part[v] && s.steps[p] < 0 {
 				s.steps[p] = length
 				s.found = append(s.found, p)
 			}
@@ -162,7 +163,7 @@ func (s *cycleSearch) walk(v, length int) []Edge {
 	cycle := make([]Edge, 0, length)
 	for from, left := v, int32(length-1); left >= 0; left-- {
 		for _, to := range s.g.out.of(from) {
-			if s.alive[to] && s.steps[to] == left {
+			if s.steps[to] == left { // so it is in the component, and left
 				i, _ := s.g.find(from, int(to))
 				cycle = append(cycle, s.g.edge(i))
 				from = int(to)
@@ -173,26 +174,23 @@ func (s *cycleSearch) walk(v, length int) []Edge {
 	return cycle
 }
 
-func (s *cycleSearch) forget() {
-	for _, u := range s.found {
-		s.steps[u] = -1
-	}
-	s.found = s.found[:0]
-}
-
 // remove takes v away, and then all that is on no cycle any more because
 // nothing leads to it or from it. Without this a graph of many layers, closed
 // to a cycle by one edge, would be searched again from each of its vertices.
 func (s *cycleSearch) remove(v int) {
-	s.alive[v] = false
+	part := s.part[v]
+	s.part[v] = gone
 	todo := []int32{int32(v)}
 	for len(todo) > 0 {
 		u := int(todo[len(todo)-1])
 		todo = todo[:len(todo)-1]
-		drop := func(neighbours, degree []int32) {
+		drop := func(neighbours, left []int32) {
 			for _, w := range neighbours {
-				if degree[w]--; s.alive[w] && degree[w] == 0 {
-					s.alive[w] = false
+				if s.part[w] != part {
+					continue
+				}
+				if left[w]--; left[w] == 0 {
+					s.part[w] = gone
 					todo = append(todo, w)
 				}
 			}

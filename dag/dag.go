@@ -56,16 +56,16 @@ func (n *names) Index(name string) (v int, ok bool) {
 // linear, and leaves a Graph that any number of goroutines may read.
 type Builder struct {
 	names
-	// blocks of blockArcs each, but for the last one. A single slice that grows
-	// is copied over and over, which was a third of the time to build a Graph.
-	blocks [][]arc
+	arcs []arc // as added
 }
 
-const blockArcs = 1024
-
 // arc is an Edge in half the memory. To read and write memory is what the
-// algorithms here cost, so that vertices are int32 within the package.
+// algorithms here cost (bench_test.go), so vertices are int32 within the
+// package, and neighbours lie side by side in one slice for the whole graph.
 type arc struct{ from, to, label int32 }
+
+func from(a arc) int32 { return a.from }
+func to(a arc) int32   { return a.to }
 
 // AddVertex adds a vertex and returns it. If the name is taken, ok is false and
 // v is the vertex that has it.
@@ -89,12 +89,7 @@ func (b *Builder) AddEdge(from, to int, label int32) {
 	if n := b.Len(); uint(from) >= uint(n) || uint(to) >= uint(n) {
 		panic(fmt.Sprintf("dag: edge %d -> %d in a graph of %d vertices", from, to, n))
 	}
-	last := len(b.blocks) - 1
-	if last < 0 || len(b.blocks[last]) == blockArcs {
-		b.blocks = append(b.blocks, make([]arc, 0, blockArcs))
-		last++
-	}
-	b.blocks[last] = append(b.blocks[last], arc{int32(from), int32(to), label})
+	b.arcs = append(b.arcs, arc{int32(from), int32(to), label})
 }
 
 // AddBarrier adds a vertex that comes after all of before and before all of
@@ -119,35 +114,36 @@ func (b *Builder) AddBarrier(name string, before, after []int, label int32) (v i
 func (b *Builder) Graph() *Graph {
 	// Both sorts are stable, so that of equal edges the first one added comes
 	// first and is the one that Compact keeps.
-	byTo := sortArcs(b.Len(), func(a arc) int32 { return a.to }, b.blocks...)
-	arcs := sortArcs(b.Len(), func(a arc) int32 { return a.from }, byTo)
+	arcs := sortArcs(b.Len(), sortArcs(b.Len(), b.arcs, to), from)
 	arcs = slices.CompactFunc(arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
 	g := newGraph(b.names, arcs)
 	*b = Builder{}
 	return g
 }
 
-// sortArcs returns the arcs of all blocks in the order of their keys, which are
-// below n. It is a counting sort: stable, and linear in arcs and vertices.
-func sortArcs(n int, key func(arc) int32, blocks ...[]arc) []arc {
-	next := make([]int32, n+1) // where the next arc with that key goes
-	for _, arcs := range blocks {
-		for _, a := range arcs {
-			next[key(a)+1]++
-		}
-	}
-	for k := range n {
-		next[k+1] += next[k]
-	}
-	sorted := make([]arc, next[n])
-	for _, arcs := range blocks {
-		for _, a := range arcs {
-			k := key(a)
-			sorted[next[k]] = a
-			next[k]++
-		}
+// sortArcs returns the arcs in the order of their keys, which are below n. It
+// is a counting sort: stable, and linear in arcs and vertices.
+func sortArcs(n int, arcs []arc, key func(arc) int32) []arc {
+	sorted, next := make([]arc, len(arcs)), starts(n, arcs, key)
+	for _, a := range arcs {
+		k := key(a)
+		sorted[next[k]] = a
+		next[k]++
 	}
 	return sorted
+}
+
+// starts returns where each key begins among the sorted arcs, and last where
+// all of them end.
+func starts(n int, arcs []arc, key func(arc) int32) []int32 {
+	start := make([]int32, n+1)
+	for _, a := range arcs {
+		start[key(a)+1]++
+	}
+	for k := range n {
+		start[k+1] += start[k]
+	}
+	return start
 }
 
 // Graph is a directed graph, with cycles or without. It never changes.
@@ -168,24 +164,16 @@ func (a adjacency) of(v int) []int32 { return a.list[a.start[v]:a.start[v+1]] }
 func newGraph(names names, arcs []arc) *Graph {
 	n := names.Len()
 	g := &Graph{names: names, arcs: arcs, nodes: make([]node, n)}
-	for v := range g.nodes {
-		g.nodes[v] = node(v)
-	}
-	g.out = adjacency{make([]int32, n+1), make([]int32, len(arcs))}
-	g.in = adjacency{make([]int32, n+1), make([]int32, len(arcs))}
+	g.out = adjacency{starts(n, arcs, from), make([]int32, len(arcs))}
 	for i, a := range arcs {
 		g.out.list[i] = a.to
-		g.out.start[a.from+1]++
-		g.in.start[a.to+1]++
 	}
-	for v := range n {
-		g.out.start[v+1] += g.out.start[v]
-		g.in.start[v+1] += g.in.start[v]
+	g.in = adjacency{starts(n, arcs, to), make([]int32, len(arcs))}
+	for i, a := range sortArcs(n, arcs, to) {
+		g.in.list[i] = a.from
 	}
-	next := slices.Clone(g.in.start)
-	for _, a := range arcs {
-		g.in.list[next[a.to]] = a.from
-		next[a.to]++
+	for v := range g.nodes {
+		g.nodes[v] = node(v)
 	}
 	return g
 }

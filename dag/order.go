@@ -81,11 +81,10 @@ func (g *Graph) Reduce(order []int) *Graph {
 	words := (n + 63) / 64
 	all := make(bitset, n*words)
 	reach := func(v int) bitset { return all[int(place[v])*words:][:words] }
-	kept := make([]bool, len(g.arcs))
-	count := 0
+	var kept []arc
 	for i := n - 1; i >= 0; i-- {
 		v := order[i]
-		far := reach(v) // over two or more edges, first
+		far := reach(v) // at first only what is two or more edges away
 		for _, w := range g.out.of(v) {
 			first := int(place[w]) / 64
 			to, from := far[first:], reach(int(w))[first:]
@@ -95,21 +94,12 @@ func (g *Graph) Reduce(order []int) *Graph {
 		}
 		for k, w := range g.out.of(v) {
 			if !far.has(int(place[w])) {
-				kept[int(g.out.start[v])+k] = true
-				count++
+				kept = append(kept, g.arcs[int(g.out.start[v])+k])
+				far.add(int(place[w]))
 			}
 		}
-		for _, w := range g.out.of(v) {
-			far.add(int(place[w]))
-		}
 	}
-	arcs := make([]arc, 0, count)
-	for i, a := range g.arcs {
-		if kept[i] {
-			arcs = append(arcs, a)
-		}
-	}
-	return newGraph(g.names, arcs)
+	return newGraph(g.names, sortArcs(n, kept, from))
 }
 
 // Chains returns for every vertex the weight of the heaviest path that begins

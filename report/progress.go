@@ -49,7 +49,7 @@ type progress struct {
 }
 
 func (p *progress) line(e scheduler.Event) string {
-	at := fmt.Sprintf("%8s  ", Elapsed(e.Time.Sub(p.fold.Started)))
+	at := fmt.Sprintf("%8s  ", Elapsed(e.Time.Sub(p.fold.Began)))
 	switch e.Type {
 	case scheduler.RunStarted:
 		services := 0
@@ -87,6 +87,9 @@ func serviceNote(e scheduler.Event) string {
 	var parts []string
 	if e.Attempt > 1 && (e.To == scheduler.Starting || e.To == scheduler.Failed) {
 		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
+	}
+	if e.Kept {
+		parts = append(parts, "it runs already")
 	}
 	if e.To.Ready() || e.To == scheduler.Degraded {
 		parts = append(parts, "after "+Elapsed(e.Elapsed))
@@ -132,11 +135,14 @@ func (p *progress) summary(e scheduler.Event) string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "boot %s in %s", e.Outcome, Elapsed(e.Elapsed))
-	if len(counts) > 0 {
-		b.WriteString(": " + strings.Join(counts, ", "))
-	} else {
-		b.WriteString(": nothing to do")
+	fmt.Fprintf(&b, "boot %s in %s: ", e.Outcome, Elapsed(e.Elapsed))
+	switch {
+	case len(counts) == 0:
+		b.WriteString("nothing to do")
+	case p.fold.Started == 0 && e.Outcome == scheduler.EndReady:
+		b.WriteString(strings.Join(counts, ", ") + "; nothing had to be started")
+	default:
+		b.WriteString(strings.Join(counts, ", "))
 	}
 	for _, s := range append(roots, follow...) {
 		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Clean(s.Cause.Text))
@@ -148,8 +154,9 @@ func (p *progress) summary(e scheduler.Event) string {
 type Fold struct {
 	Name     string
 	Run      string
-	Started  time.Time
+	Began    time.Time
 	Ended    time.Time // zero while it runs
+	Started  int       // services that were started, and didn't run already
 	Outcome  scheduler.Ending
 	Services []Service // in plan order
 	index    map[string]int
@@ -163,14 +170,13 @@ type Service struct {
 	Since   time.Time
 	Attempt int
 	Cause   scheduler.Cause
-	At      []scheduler.Instance
 }
 
 // Add takes the next event.
 func (f *Fold) Add(e scheduler.Event) {
 	switch e.Type {
 	case scheduler.RunStarted:
-		*f = Fold{Name: e.Name, Run: e.Run, Started: e.Time, index: map[string]int{}}
+		*f = Fold{Name: e.Name, Run: e.Run, Began: e.Time, index: map[string]int{}}
 		for _, st := range e.Stages {
 			for _, s := range st.Services {
 				f.index[s] = len(f.Services)
@@ -184,8 +190,8 @@ func (f *Fold) Add(e scheduler.Event) {
 		}
 		s := &f.Services[i]
 		s.State, s.Since, s.Attempt, s.Cause = e.To, e.Time, e.Attempt, e.Cause
-		if e.At != nil {
-			s.At = e.At
+		if e.To == scheduler.Probing && !e.Kept {
+			f.Started++
 		}
 	case scheduler.StillBlocked:
 		for _, v := range e.Waiting {

@@ -49,6 +49,7 @@ type Event struct {
 	Attempt int           // service: starts begun so far
 	Cause   Cause         // service: why; zero on the way to ready
 	At      []Instance    // service, entering probing: what runs
+	Kept    bool          // service, entering probing: it ran already, nothing was started
 	Delay   time.Duration // service, entering backoff: until the next start
 	Waiting []Waiting     // blocked: who is not ready yet
 	Elapsed time.Duration // service: since its attempt began; else since the stage or the run began
@@ -88,6 +89,7 @@ type wire struct {
 	Code          string          `json:"code,omitempty"`
 	Root          string          `json:"root,omitempty"`
 	Containers    []wireContainer `json:"containers,omitempty"`
+	Kept          bool            `json:"kept,omitempty"`
 	Delay         float64         `json:"delay_s,omitempty"`
 	Waiting       []wireWaiting   `json:"waiting,omitempty"`
 	Elapsed       float64         `json:"elapsed_s"`
@@ -117,7 +119,7 @@ const wireTime = "2006-01-02T15:04:05.000000Z"
 func (e Event) MarshalJSON() ([]byte, error) {
 	w := wire{FormatVersion: FormatVersion, Seq: e.Seq, Time: e.Time.UTC().Format(wireTime), Run: e.Run, Type: e.Type,
 		Name: e.Name, Stages: e.Stages, Stage: e.Stage, Service: e.Service, From: e.From, To: e.To,
-		Code: e.Cause.Code, Root: e.Cause.Root, Delay: seconds(e.Delay), Elapsed: seconds(e.Elapsed), Outcome: e.Outcome}
+		Code: e.Cause.Code, Root: e.Cause.Root, Kept: e.Kept, Delay: seconds(e.Delay), Elapsed: seconds(e.Elapsed), Outcome: e.Outcome}
 	if e.Type == ServiceMoved {
 		w.Attempt, w.Cause = &e.Attempt, &e.Cause.Text
 	}
@@ -145,7 +147,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*e = Event{Seq: w.Seq, Time: at, Run: w.Run, Type: w.Type, Name: w.Name, Stages: w.Stages, Stage: w.Stage,
-		Service: w.Service, From: w.From, To: w.To, Cause: Cause{Code: w.Code, Root: w.Root},
+		Service: w.Service, From: w.From, To: w.To, Cause: Cause{Code: w.Code, Root: w.Root}, Kept: w.Kept,
 		Delay: duration(w.Delay), Elapsed: duration(w.Elapsed), Outcome: w.Outcome}
 	if w.Attempt != nil {
 		e.Attempt = *w.Attempt

@@ -49,6 +49,7 @@ func (i Interrupt) Error() string { return "interrupted by " + i.Signal }
 type run struct {
 	plan  *Plan
 	world World
+	start time.Time
 	gate  *gate
 	log   *eventLog
 	heirs [][]int         // by task ID: who waits for it
@@ -70,7 +71,6 @@ type run struct {
 // every event. A service that fails is a result, not an error.
 func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 	r := newRun(plan, world, opt)
-	start := time.Now()
 	names := make([]StageNames, len(plan.Stages))
 	for i, st := range plan.Stages {
 		names[i] = StageNames{Name: st.Name, Services: []string{}}
@@ -91,14 +91,14 @@ func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 		}
 	}
 	report := Report{Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status}
-	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: time.Since(start)})
+	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: time.Since(r.start)})
 	r.log.close()
 	return report
 }
 
 func newRun(plan *Plan, world World, opt Options) *run {
 	n := len(plan.Tasks)
-	r := &run{plan: plan, world: world, gate: newGate(opt.Parallelism), log: newEventLog(opt.Run, opt.Sinks),
+	r := &run{plan: plan, world: world, start: time.Now(), gate: newGate(opt.Parallelism), log: newEventLog(opt.Run, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
 		status: make([]Status, n), notes: make([]Cause, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
 		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]context.CancelFunc, len(plan.Stages))}
@@ -305,7 +305,7 @@ func (r *run) publish(t *Task, to Status) Status {
 		r.began[t.ID], r.notes[t.ID] = time.Now(), Cause{}
 		r.due[t.ID] = r.began[t.ID].Add(t.Timeout)
 	case Probing:
-		r.begun[t.ID], e.At = true, r.at[t.ID]
+		r.begun[t.ID], e.At, e.Kept = true, r.at[t.ID], r.kept(t.ID)
 	}
 	if !r.began[t.ID].IsZero() && from.State != Backoff {
 		e.Elapsed = time.Since(r.began[t.ID])
@@ -319,6 +319,17 @@ func (r *run) publish(t *Task, to Status) Status {
 		}
 	}
 	return to
+}
+
+// kept reports whether all that a task runs as was there before the boot. The
+// caller holds mu.
+func (r *run) kept(id int) bool {
+	for _, at := range r.at[id] {
+		if !at.StartedAt.Before(r.start) {
+			return false
+		}
+	}
+	return true
 }
 
 // count keeps the number of tasks of a stage that are not ready. The caller

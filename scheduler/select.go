@@ -74,8 +74,21 @@ func (p *Plan) narrow(s Selection, with, without func(ids []int) []bool) (*Plan,
 	}
 	narrowed := &Plan{Name: p.Name, Stages: p.Stages}
 	narrowed.renumber(tasks)
+	if len(tasks) < len(p.Tasks) {
+		narrowed.dropEmptyStages()
+	}
 	narrowed.measure()
 	return narrowed, nil
+}
+
+// dropEmptyStages leaves out the stages that nothing was selected of.
+func (p *Plan) dropEmptyStages() {
+	p.Stages = slices.DeleteFunc(p.Stages, func(st Stage) bool { return len(st.Tasks) == 0 })
+	for i, st := range p.Stages {
+		for _, t := range st.Tasks {
+			t.Stage = i
+		}
+	}
 }
 
 // WithoutStages leaves out whole stages and what their services depend on, for
@@ -133,9 +146,9 @@ func (p *Plan) inStages(names []string) (ids []int, err error) {
 	return ids, nil
 }
 
-// nearest suggests a name that is at most two letters away.
+// nearest suggests a name that is at most two letters away, fewer for short ones.
 func nearest(name string, known []string) string {
-	best, distance := "", 3
+	best, distance := "", min(2, len(name)/2)+1
 	for _, k := range known {
 		if d := levenshtein.Distance(name, k, nil); d < distance {
 			best, distance = k, d

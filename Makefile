@@ -1,0 +1,18 @@
+# Each target is one command; the work is in go and in testdata/host.
+.PHONY: build demo test update
+build:
+	go build -o bin/bootgraph ./cmd/bootgraph
+
+# Boot testdata/demo on a private Podman service, show it, leave nothing behind.
+demo: build
+	@testdata/host/install.sh
+	@go run ./testdata/host/run -- testdata/demo/demo.sh
+
+# Everything, real Podman and rootless Podman included.
+test:
+	@testdata/host/install.sh --test
+	go vet ./... ./testdata/...
+	go test -timeout 20m ./... ./testdata/host
+
+update:
+	go test ./config ./scheduler ./report -update

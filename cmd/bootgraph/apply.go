@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bootgraph/health"
+	"bootgraph/journal"
+	"bootgraph/podman"
+	"bootgraph/report"
+	"bootgraph/scheduler"
+)
+
+// defaultParallelism is how many containers are started at a time. A start
+// spends most of its time in Podman, which sets up networks under one lock of
+// the host: about two at a time is where more only queue up (measured, see
+// ARCHITECTURE.md).
+func defaultParallelism() int { return max(2, runtime.NumCPU()) }
+
+func (a *app) applyCommand() *cobra.Command {
+	cmd := bootFileArgs(&cobra.Command{
+		Use:   "apply [FILE|DIR]",
+		Short: "Boot: create and start what the boot file describes, in order",
+		Long: `apply boots the host: stage after stage, each service when what it depends on
+is ready. What already runs as described is left alone and probed once.
+
+It exits with 0 when everything is ready, with 3 when it went through but
+something is degraded, failed or skipped.`,
+	})
+	sel := selection(cmd)
+	var (
+		progress    = cmd.Flags().String("progress", "auto", "auto, plain, json (events on standard output) or quiet")
+		parallelism = cmd.Flags().Int("parallelism", defaultParallelism(), "starts at a time; who waits or is probed doesn't count")
+		replace     = cmd.Flags().StringArray("replace", nil, "recreate this `service` even if nothing differs (repeatable)")
+		prune       = cmd.Flags().Bool("prune", false, "remove containers that are not in the boot file any more")
+		lockTimeout = cmd.Flags().Duration("lock-timeout", 0, "how long to wait for another apply or down")
+	)
+	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		if err := oneOf("progress", *progress, "auto", "plain", "json", "quiet"); err != nil {
+			return err
+		}
+		if *parallelism < 1 || *parallelism > 64 {
+			return fmt.Errorf("--parallelism is 1 to 64, not %d", *parallelism)
+		}
+		s, err := a.open(args, *sel, *replace)
+		if err != nil {
+			return err
+		}
+		unlock, err := s.dir.Lock(ctx, "apply", *lockTimeout)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := s.connect(ctx); err != nil {
+			return err
+		}
+		defer s.close()
+		if err := s.prepare(ctx, *prune); err != nil {
+			return err
+		}
+		return s.boot(ctx, a.progress(*progress), *parallelism)
+	}
+	return cmd
+}
+
+// progress is the sink that shows a boot. auto is plain: there is one way yet
+// to show it to a person.
+func (a *app) progress(kind string) func(scheduler.Event) {
+	switch kind {
+	case "json":
+		return report.JSON(a.stdout)
+	case "quiet":
+		return report.Quiet(a.stderr)
+	}
+	return report.Plain(a.stderr)
+}
+
+// prepare makes what a boot needs to stand on.
+func (s *session) prepare(ctx context.Context, prune bool) error {
+	found, err := s.look(ctx)
+	if err != nil {
+		return err
+	}
+	if prune {
+		// Before the boot: an orphan may hold the port of what replaces it.
+		if err := s.removeOrphans(ctx, found); err != nil {
+			return err
+		}
+	}
+	return s.host.EnsureNetworksVolumes(ctx)
+}
+
+func (s *session) removeOrphans(ctx context.Context, found podman.Snapshot) error {
+	for _, orphan := range found.Orphans(s.file) {
+		if err := s.host.Remove(ctx, &orphan, true); err != nil {
+			return err
+		}
+		s.app.say("info", "removed "+orphan.Name+", which is not in the boot file any more", "removed")
+	}
+	return nil
+}
+
+// boot runs the plan, and keeps its journal.
+func (s *session) boot(ctx context.Context, progress func(scheduler.Event), parallelism int) error {
+	run := journal.NewRun(time.Now(), os.Getpid())
+	record, err := s.dir.Create(run)
+	if err != nil {
+		return err
+	}
+	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
+		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: []func(scheduler.Event){record.Add, progress}})
+	if err := record.Close(); err != nil {
+		s.app.say("warning", err.Error(), "journal")
+	}
+	switch out.Outcome {
+	case scheduler.EndReady:
+		return nil
+	case scheduler.EndDegraded:
+		return errNotReady
+	case scheduler.EndInterrupted:
+		return context.Cause(ctx)
+	}
+	return errTold // by the progress
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bootgraph/scheduler"
+)
+
+func (a *app) downCommand() *cobra.Command {
+	cmd := bootFileArgs(&cobra.Command{
+		Use:   "down [FILE|DIR]",
+		Short: "Stop in reverse order, and remove what apply created",
+		Long: `down stops the services in the reverse order of a boot, side by side where the
+graph allows, and removes the containers and networks that apply created.
+Containers that were there before (containers = [...]) are stopped and stay.
+Volumes stay unless --volumes is given.`,
+	})
+	var sel scheduler.Selection
+	flags := cmd.Flags()
+	flags.StringArrayVar(&sel.Targets, "target", nil, "only this `service`, and what depends on it (repeatable)")
+	flags.StringArrayVar(&sel.Excludes, "exclude", nil, "not this `service`, nor what it depends on (repeatable)")
+	flags.StringArrayVar(&sel.Stages, "stage", nil, "only the services of this `stage` (repeatable)")
+	keep := flags.StringArray("keep", nil, "leave this `stage` as it is, with what it depends on (repeatable)")
+	volumes := flags.Bool("volumes", false, "remove the volumes that apply created, too: their data is lost")
+	lockTimeout := flags.Duration("lock-timeout", 0, "how long to wait for another apply or down")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		s, err := a.open(args, scheduler.Selection{}, nil)
+		if err != nil {
+			return err
+		}
+		if s.plan, err = s.all.WithoutStages(*keep); err != nil {
+			return err
+		}
+		if s.plan, err = s.plan.SelectDown(sel); err != nil {
+			return err
+		}
+		unlock, err := s.dir.Lock(ctx, "down", *lockTimeout)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := s.connect(ctx); err != nil {
+			return err
+		}
+		defer s.close()
+		return s.down(ctx, *volumes)
+	}
+	return cmd
+}
+
+func (s *session) down(ctx context.Context, volumes bool) error {
+	whole := len(s.plan.Tasks) == len(s.all.Tasks)
+	if whole {
+		// What is not in the file any more may lean on what is; nothing in the
+		// file leans on it.
+		found, err := s.host.Snapshot(ctx)
+		if err == nil {
+			err = s.removeOrphans(ctx, found)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err := scheduler.Down(ctx, s.plan, func(ctx context.Context, t *scheduler.Task) error {
+		names, err := s.host.Down(ctx, t)
+		if len(names) > 0 {
+			s.app.say("info", fmt.Sprintf("stopped %s (%s)", t.Name, strings.Join(names, ", ")), "stopped")
+		}
+		return err
+	})
+	if err == nil && whole {
+		err = s.host.RemoveNetworks(ctx)
+	}
+	if err == nil && whole && volumes {
+		err = s.host.RemoveVolumes(ctx)
+	}
+	return err
+}

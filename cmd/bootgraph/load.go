@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"bootgraph/config"
+	"bootgraph/report"
+	"bootgraph/scheduler"
+)
+
+// bootFile returns the path of the boot file that the arguments name.
+func bootFile(args []string) (string, error) {
+	dir := "."
+	if len(args) > 0 {
+		info, err := os.Stat(args[0])
+		if err != nil || !info.IsDir() {
+			return args[0], nil // config says what is wrong with it
+		}
+		dir = args[0]
+	}
+	for _, name := range []string{"boot.hcl", "boot.hcl.json"} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name one, or go to its directory with -C", dir)
+}
+
+// load reads, checks and compiles the boot file. All that is wrong with it is
+// told here, with its place; the error then is errTold.
+func (a *app) load(args []string) (*config.File, *scheduler.Plan, error) {
+	path, err := bootFile(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, sources, diags := config.Load(path)
+	var plan *scheduler.Plan
+	if !diags.HasErrors() {
+		compiled, more := scheduler.Compile(file)
+		plan, diags = compiled, append(diags, more...)
+	}
+	if err := config.WriteDiagnostics(a.stderr, sources, diags, 100, a.color()); err != nil {
+		return nil, nil, err
+	}
+	if diags.HasErrors() {
+		return nil, nil, errTold
+	}
+	return file, plan, nil
+}
+
+// selection adds the flags that narrow a plan down.
+func selection(cmd *cobra.Command) *scheduler.Selection {
+	var s scheduler.Selection
+	flags := cmd.Flags()
+	flags.StringArrayVar(&s.Targets, "target", nil, "only this `service`, with its dependencies (repeatable)")
+	flags.StringArrayVar(&s.Excludes, "exclude", nil, "not this `service`, nor what depends on it (repeatable)")
+	flags.StringArrayVar(&s.Stages, "stage", nil, "only the services of this `stage` (repeatable)")
+	return &s
+}
+
+func formatFlag(cmd *cobra.Command, formats ...string) *string {
+	format := cmd.Flags().String("format", formats[0], "how to write it: "+join(formats))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	return format
+}
+
+func join(list []string) string {
+	s := ""
+	for i, v := range list {
+		switch {
+		case i == 0:
+		case i == len(list)-1:
+			s += " or "
+		default:
+			s += ", "
+		}
+		s += v
+	}
+	return s
+}
+
+// oneOf checks a flag before anything else is done.
+func oneOf(flag, value string, values ...string) error {
+	for _, v := range values {
+		if v == value {
+			return nil
+		}
+	}
+	return fmt.Errorf("--%s is %s, not %q", flag, join(values), value)
+}
+
+// bootFileArgs is for commands that take FILE or DIR.
+func bootFileArgs(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.MaximumNArgs(1)
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{"hcl", "hcl.json"}, cobra.ShellCompDirectiveFilterFileExt
+	}
+	return cmd
+}
+
+func (a *app) validateCommand() *cobra.Command {
+	return bootFileArgs(&cobra.Command{
+		Use:   "validate [FILE|DIR]",
+		Short: "Read and check the boot file; contacts nothing",
+		RunE: func(_ *cobra.Command, args []string) error {
+			_, plan, err := a.load(args)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s is valid: %d stages, %d services and jobs\n", plan.Name, len(plan.Stages), len(plan.Tasks))
+			return err
+		}})
+}
+
+func (a *app) graphCommand() *cobra.Command {
+	cmd := bootFileArgs(&cobra.Command{
+		Use:     "graph [FILE|DIR]",
+		Short:   "Write the dependency graph; contacts nothing",
+		Example: `  bootgraph graph | dot -Tsvg > boot.svg`,
+	})
+	writers := map[string]func(io.Writer, *scheduler.Plan) error{
+		"dot":  report.WriteDOT,
+		"json": report.WriteGraphJSON,
+	}
+	format := formatFlag(cmd, "dot", "json")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if err := oneOf("format", *format, "dot", "json"); err != nil {
+			return err
+		}
+		_, plan, err := a.load(args)
+		if err != nil {
+			return err
+		}
+		return writers[*format](a.stdout, plan)
+	}
+	return cmd
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bootgraph/podman"
+	"bootgraph/report"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	cmd := bootFileArgs(&cobra.Command{
+		Use:   "plan [FILE|DIR]",
+		Short: "Show what apply would do, in order, and why; changes nothing",
+	})
+	sel := selection(cmd)
+	format := formatFlag(cmd, "text", "json")
+	offline := cmd.Flags().Bool("offline", false, "contact nothing: plan for a host without containers")
+	detailed := cmd.Flags().Bool("detailed-exitcode", false, "exit with 2 if there are changes to make")
+	prune := cmd.Flags().Bool("prune", false, "count containers that are not in the boot file any more as to be removed")
+	replace := cmd.Flags().StringArray("replace", nil, "as if apply were told to recreate this `service` (repeatable)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := oneOf("format", *format, "text", "json"); err != nil {
+			return err
+		}
+		s, err := a.open(args, *sel, *replace)
+		if err != nil {
+			return err
+		}
+		preview, err := s.preview(cmd.Context(), *offline, *prune)
+		if err != nil {
+			return err
+		}
+		if *format == "json" {
+			err = report.WritePlanJSON(a.stdout, preview)
+		} else {
+			err = report.WritePlan(a.stdout, preview)
+		}
+		if err == nil && *detailed && preview.Changed() {
+			return errChanges
+		}
+		return err
+	}
+	return cmd
+}
+
+// preview looks at what there is, and decides about each container as apply
+// would.
+func (s *session) preview(ctx context.Context, offline, prune bool) (*report.Preview, error) {
+	p := &report.Preview{Plan: s.plan, Actions: map[int][]report.ContainerAction{}, Prune: prune}
+	if offline {
+		s.host = podman.NewHost(nil, s.file, s.replace) // to decide, which asks nobody
+		s.decide(p, s.pretendExisting())
+		return p, nil
+	}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	defer s.close()
+	found, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Runtime = &report.Runtime{Kind: "podman", Version: s.client.Version(), Rootless: s.client.Rootless()}
+	for _, f := range found.Orphans(s.file) {
+		p.Orphans = append(p.Orphans, report.ContainerAction{Name: f.Name, Image: f.Image, Action: report.Remove,
+			Reason: "it was created for service " + f.Labels[podman.LabelService]})
+	}
+	s.decide(p, found)
+	return p, nil
+}
+
+// pretendExisting is what is on a host without containers but those that the
+// boot file says exist.
+func (s *session) pretendExisting() podman.Snapshot {
+	var found podman.Snapshot
+	for _, t := range s.plan.Tasks {
+		for _, name := range t.Service.Existing {
+			found = append(found, podman.Found{Name: name, State: "created"})
+		}
+	}
+	slices.SortFunc(found, func(a, b podman.Found) int { return strings.Compare(a.Name, b.Name) })
+	return found
+}
+
+func (s *session) decide(p *report.Preview, found podman.Snapshot) {
+	for _, t := range s.plan.Tasks {
+		names := slices.Clone(t.Service.Existing)
+		for _, c := range t.Service.Containers {
+			names = append(names, c.Name)
+		}
+		for i, d := range s.host.Decide(t.Service, found) {
+			a := report.ContainerAction{Name: names[i], Action: report.Action(d.Action), Reason: d.Reason}
+			if own := i - len(t.Service.Existing); own >= 0 {
+				a.Image = t.Service.Containers[own].Image
+			} else {
+				a.Image = found.Container(names[i]).Image
+			}
+			for _, f := range d.Diff {
+				a.Diff = append(a.Diff, report.Field(f))
+			}
+			p.Actions[t.ID] = append(p.Actions[t.ID], a)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+
+	"bootgraph/config"
+	"bootgraph/journal"
+	"bootgraph/podman"
+	"bootgraph/scheduler"
+)
+
+// session is a boot file at work on a Podman.
+type session struct {
+	app  *app
+	file *config.File
+	all  *scheduler.Plan // the whole file
+	plan *scheduler.Plan // what was selected
+	dir  journal.Dir
+
+	replace []string
+	client  *podman.Client
+	host    *podman.Host
+}
+
+// open reads the boot file and the flags that go with it. Nothing is contacted.
+func (a *app) open(args []string, sel scheduler.Selection, replace []string) (*session, error) {
+	file, all, err := a.load(args)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := all.Select(sel)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range replace {
+		if _, err := plan.Find(name); err != nil {
+			return nil, err
+		}
+	}
+	root, err := journal.Root()
+	if err != nil {
+		return nil, err
+	}
+	return &session{app: a, file: file, all: all, plan: plan, replace: replace, dir: journal.At(root, file.Name)}, nil
+}
+
+// connect finds the Podman that the flag, the boot file or the environment
+// names; who connects closes.
+func (s *session) connect(ctx context.Context) error {
+	uri := s.app.connection
+	if uri == "" {
+		uri = s.file.Connection
+	}
+	client, err := podman.Connect(ctx, uri)
+	if err != nil {
+		return err
+	}
+	s.client, s.host = client, podman.NewHost(client, s.file, s.replace)
+	return nil
+}
+
+func (s *session) close() {
+	if err := s.client.Close(); err != nil {
+		s.app.say("warning", err.Error(), "close")
+	}
+}
+
+// look takes a snapshot and checks all that can be checked before anything is
+// changed. Every problem is told; the error then is errTold.
+func (s *session) look(ctx context.Context) (podman.Snapshot, error) {
+	found, err := s.host.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	services := make([]*config.Service, len(s.plan.Tasks))
+	for i, t := range s.plan.Tasks {
+		services[i] = t.Service
+	}
+	problems := s.host.Preflight(ctx, services, found)
+	for _, problem := range problems {
+		cause := scheduler.CauseOf(problem)
+		s.app.say("error", cause.Text, cause.Code)
+	}
+	if len(problems) > 0 {
+		return nil, errTold
+	}
+	return found, nil
+}

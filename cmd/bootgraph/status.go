@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"bootgraph/config"
+	"bootgraph/health"
+	"bootgraph/journal"
+	"bootgraph/report"
+	"bootgraph/scheduler"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := bootFileArgs(&cobra.Command{
+		Use:   "status [FILE|DIR]",
+		Short: "Show where each service stands, since when, and why",
+		Long: `status looks at the containers and probes what runs once, so what it says is
+true now. While a boot is going on, it says where that stands.
+
+It exits with 3 when something is not ready.`,
+	})
+	sel := selection(cmd)
+	format := formatFlag(cmd, "text", "json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := oneOf("format", *format, "text", "json"); err != nil {
+			return err
+		}
+		s, err := a.open(args, *sel, nil)
+		if err != nil {
+			return err
+		}
+		if err := s.connect(cmd.Context()); err != nil {
+			return err
+		}
+		defer s.close()
+		status, err := s.status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *format == "json" {
+			err = report.WriteStatusJSON(a.stdout, status)
+		} else {
+			err = report.WriteStatus(a.stdout, status, time.Now())
+		}
+		if err == nil && !status.Ready() {
+			return errNotReady
+		}
+		return err
+	}
+	return cmd
+}
+
+// status is what is found now, and, where that alone doesn't tell, what the
+// last boot left in its journal.
+func (s *session) status(ctx context.Context) (*report.Status, error) {
+	_, booting := s.dir.Working()
+	last := s.lastBoot()
+	status := &report.Status{Name: s.file.Name, Booting: booting, Services: make([]report.Service, len(s.plan.Tasks))}
+	prober := health.New(s.host)
+	var all errgroup.Group
+	all.SetLimit(16) // probes are cheap, but not for a Podman that has to exec each
+	for _, t := range s.plan.Tasks {
+		all.Go(func() error {
+			var err error
+			status.Services[t.ID], err = s.serviceStatus(ctx, prober, t, last, booting)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	return status, context.Cause(ctx)
+}
+
+func (s *session) serviceStatus(ctx context.Context, prober scheduler.Prober, t *scheduler.Task, last *report.Fold, booting bool) (report.Service, error) {
+	now := report.Service{Stage: s.plan.Stages[t.Stage].Name, Name: t.Name}
+	before, known := last.Find(t.Name)
+	if known && booting && !before.State.Settled() {
+		return before, nil // the boot that is going on knows best
+	}
+	at, why, err := s.host.Instances(ctx, t)
+	switch {
+	case err != nil:
+		return now, err
+	case !why.IsZero() && known && before.State == scheduler.Skipped:
+		return before, nil
+	case why.Code == "not_found":
+		now.State, now.Cause = scheduler.Pending, why
+		return now, nil
+	case !why.IsZero():
+		now.State, now.Cause = scheduler.Failed, why
+		return now, nil
+	}
+	o := prober.Await(ctx, once(t), at, time.Now(), func(scheduler.Cause) {})
+	now.Cause = o.Cause
+	switch {
+	case o.Result == scheduler.Passed && t.Policy.Job:
+		now.State = scheduler.Completed
+	case o.Result == scheduler.Passed:
+		now.State = scheduler.Healthy
+	case o.Result == scheduler.Late:
+		now.State = scheduler.Degraded
+	default:
+		now.State = scheduler.Failed
+	}
+	for _, instance := range at { // since the last of its containers was started
+		if instance.StartedAt.After(now.Since) {
+			now.Since = instance.StartedAt
+		}
+	}
+	return now, nil
+}
+
+// once is a task whose checks have to pass a single time, at once.
+func once(t *scheduler.Task) *scheduler.Task {
+	task, service := *t, *t.Service
+	task.Service = &service
+	service.Health = make([]*config.Health, len(t.Service.Health))
+	for i, h := range t.Service.Health {
+		single := *h
+		single.Successes, single.StartDelay = 1, 0
+		service.Health[i] = &single
+	}
+	return &task
+}
+
+// lastBoot folds the journal of the last boot; it is empty if there is none.
+func (s *session) lastBoot() *report.Fold {
+	var fold report.Fold
+	runs, err := s.dir.Runs()
+	if err != nil || len(runs) == 0 {
+		return &fold
+	}
+	events, err := s.dir.Read(runs[len(runs)-1])
+	var damage *journal.Damage
+	if errors.As(err, &damage) {
+		s.app.say("warning", damage.Error(), "journal")
+	}
+	for _, e := range events {
+		fold.Add(e)
+	}
+	return &fold
+}

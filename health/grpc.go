@@ -1,0 +1,89 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"bootgraph/config"
+	"bootgraph/scheduler"
+)
+
+// grpcProbe passes when Check of grpc.health.v1.Health answers SERVING
+// (github.com/grpc/grpc/blob/master/doc/health-checking.md). hangUp closes its
+// connection.
+//
+// One connection serves all probes for as long as it works. One that does not
+// is thrown away and not left to grpc-go to mend: that would dial at times of
+// its own and answer a probe at once with what it saw last, and so the probe at
+// the deadline with the past.
+func grpcProbe(h *config.Health, at []scheduler.Instance) (ask probe, hangUp func()) {
+	var conn *grpc.ClientConn
+	hangUp = func() {
+		if conn != nil {
+			conn.Close()
+			conn = nil
+		}
+	}
+	ask = func(ctx context.Context, _ bool) error {
+		l, err := locate(h, at)
+		if err != nil {
+			return err
+		}
+		if conn == nil {
+			if conn, err = l.grpcClient(h); err != nil {
+				return err
+			}
+		}
+		answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: h.Service})
+		if conn.GetState() != connectivity.Ready {
+			hangUp()
+		}
+		switch s := status.Convert(err); s.Code() {
+		case codes.OK:
+			if answer.Status != healthpb.HealthCheckResponse_SERVING {
+				return fail("not_serving", "the server answers %s", answer.Status)
+			}
+			return nil
+		case codes.NotFound:
+			return fail("grpc_not_found", "the server knows no service %q", h.Service)
+		case codes.Unimplemented:
+			return fail("grpc_unimplemented", "the server does not implement grpc.health.v1.Health")
+		case codes.DeadlineExceeded, codes.Canceled:
+			return l.explain(ctx, h, context.DeadlineExceeded)
+		case codes.Unavailable:
+			return l.explain(ctx, h, errors.New(s.Message()))
+		default:
+			return fail("grpc_error", "the server answers %s: %s", s.Code(), clean(s.Message()))
+		}
+	}
+	return ask, hangUp
+}
+
+// grpcClient prepares a connection, which is made when it is first used.
+func (l place) grpcClient(h *config.Health) (*grpc.ClientConn, error) {
+	if err := l.dialable(); err != nil {
+		return nil, err
+	}
+	secure, err := tlsConfig(h.TLS)
+	if err != nil {
+		return nil, err
+	}
+	creds := insecure.NewCredentials()
+	if secure != nil {
+		creds = credentials.NewTLS(secure)
+	}
+	// Neither a resolver nor a proxy has a say in where a container is.
+	return grpc.NewClient("passthrough:///"+l.addresses[0].String(),
+		grpc.WithTransportCredentials(creds),
+		grpc.WithNoProxy(),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.dial(ctx) }))
+}

@@ -1,0 +1,140 @@
+package health
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// socket is one that listens.
+type socket struct {
+	local netip.AddrPort
+	inode uint64
+}
+
+// listening returns the TCP sockets that listen in the network of a process:
+// /proc/PID/net/tcp6 and tcp, as in proc_pid_net(5). It needs no right but that
+// to see the process, and is an error where the process is not of this host.
+func listening(pid int) ([]socket, error) {
+	if pid <= 0 {
+		return nil, errors.New("the process is not known on this host")
+	}
+	var all []socket
+	for _, name := range []string{"tcp", "tcp6"} {
+		f, err := os.Open(fmt.Sprintf("/proc/%d/net/%s", pid, name))
+		if name == "tcp6" && errors.Is(err, fs.ErrNotExist) {
+			break // a kernel without IPv6
+		}
+		if err != nil {
+			return nil, err
+		}
+		sockets, err := parseSocketTable(f)
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, sockets...)
+	}
+	return all, nil
+}
+
+// parseSocketTable reads the sockets in state 0A (LISTEN) from a table as in
+// /proc/net/tcp:
+//
+//	sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+//	 0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 ...
+func parseSocketTable(r io.Reader) (sockets []socket, err error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		field := strings.Fields(lines.Text())
+		if len(field) < 10 || field[3] != "0A" {
+			continue
+		}
+		local, err := parseHexAddress(field[1])
+		if err != nil {
+			return nil, err
+		}
+		inode, err := strconv.ParseUint(field[9], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		sockets = append(sockets, socket{local, inode})
+	}
+	return sockets, lines.Err()
+}
+
+// parseHexAddress reads 0100007F:1F90. The address is in words of 32 bits,
+// each printed as a number of this machine; the port is a plain number.
+func parseHexAddress(s string) (netip.AddrPort, error) {
+	host, port, _ := strings.Cut(s, ":")
+	b, err := hex.DecodeString(host)
+	if err != nil || len(b) != 4 && len(b) != 16 {
+		return netip.AddrPort{}, fmt.Errorf("not an address of a socket table: %q", s)
+	}
+	for i := 0; i < len(b); i += 4 {
+		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+	}
+	p, err := strconv.ParseUint(port, 16, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("not an address of a socket table: %q", s)
+	}
+	addr, _ := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(p)), nil
+}
+
+// owns reports whether one of the sockets is open in a process of the
+// container, that is one in the pid namespace of its first process, which comes
+// first as it mostly is the server. Where /proc does not let us see, it says
+// yes: then the table alone is the proof, as it is for a container with
+// pid = host.
+func owns(pid int, sockets []socket) bool {
+	if opens(pid, sockets) {
+		return true
+	}
+	namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
+	if err != nil {
+		return true
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		other, err := strconv.Atoi(filepath.Base(process))
+		if err != nil || other == pid {
+			continue
+		}
+		if ns, err := os.Readlink(process + "/ns/pid"); err == nil && ns == namespace && opens(other, sockets) {
+			return true
+		}
+	}
+	return false
+}
+
+// opens reports whether a process has one of the sockets open, or keeps it
+// from us.
+func opens(pid int, sockets []socket) bool {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return errors.Is(err, fs.ErrPermission)
+	}
+	for _, entry := range entries {
+		link, err := os.Readlink(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			continue
+		}
+		for _, s := range sockets {
+			if link == fmt.Sprintf("socket:[%d]", s.inode) {
+				return true
+			}
+		}
+	}
+	return false
+}

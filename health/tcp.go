@@ -1,0 +1,159 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"bootgraph/config"
+	"bootgraph/scheduler"
+)
+
+// holdTime is how long a connection has to stay open to be believed where the
+// socket table can't be read. A forwarder that finds nobody behind it hangs up
+// after about 200 ms.
+const holdTime = 300 * time.Millisecond
+
+// tcpProbe passes when the container itself listens on the port.
+//
+// That a connection is accepted proves nothing: rootless Podman's forwarder
+// accepts for a container that does not listen yet, and conmon keeps published
+// ports open for one whose NAT rule is gone. So a dial, which costs next to
+// nothing, is only asked whether it is worth reading the socket table of the
+// container's network, which costs the kernel milliseconds and is the proof.
+func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
+	return func(ctx context.Context, last bool) error {
+		l, err := locate(h, at)
+		if err != nil {
+			return err
+		}
+		var refused error
+		if len(l.addresses) > 0 {
+			conn, err := l.dial(ctx)
+			switch {
+			case err == nil:
+				defer conn.Close()
+				if sockets, err := listening(l.at.PID); err == nil {
+					return l.judge(sockets)
+				}
+				return l.explain(ctx, h, hold(ctx, conn, min(holdTime, h.Timeout/2)))
+			case !last && !l.at.HostNetwork:
+				return l.explain(ctx, h, err)
+			}
+			refused = l.explain(ctx, h, err)
+		}
+		// Nothing to dial; or refused, and it is time to say why; or refused on
+		// loopback, and a process on the host's network may well listen on
+		// another address only.
+		sockets, err := listening(l.at.PID)
+		switch {
+		case err != nil && refused != nil:
+			return refused
+		case err != nil:
+			return l.dialable()
+		}
+		err = l.judge(sockets)
+		switch code := codeOf(err); {
+		case refused == nil, l.at.HostNetwork && err == nil:
+			return err
+		case err == nil:
+			return l.unreachable(ctx, refused)
+		case code == "forwarder", code == "not_listening":
+			return fail(codeOf(refused), "%s%s", refused, l.listens(sockets))
+		}
+		return err
+	}
+}
+
+// judge decides by the sockets that listen in the container's network.
+func (l place) judge(sockets []socket) error {
+	var onPort, open []socket
+	for _, s := range sockets {
+		if s.local.Port() == l.port {
+			onPort = append(onPort, s)
+			if !s.local.Addr().IsLoopback() {
+				open = append(open, s)
+			}
+		}
+	}
+	switch {
+	case l.at.HostNetwork && len(onPort) > 0:
+		// The table is the host's: anybody's socket is in it.
+		if !owns(l.at.PID, onPort) {
+			return fail("port_busy", "another process of the host listens on port %d", l.port)
+		}
+	case len(onPort) == 0 && l.published:
+		return fail("forwarder", "only the port forwarder listens at %s%s", l.addresses[0], l.listens(sockets))
+	case len(onPort) == 0:
+		return fail("not_listening", "nothing listens on the port%s", l.listens(sockets))
+	// Loopback will do where there is no other way in: a network that is
+	// shared with another container, or none.
+	case len(open) == 0 && (l.published || len(l.at.Addresses) > 0):
+		return fail("loopback_only", "the container listens on %s only, where nobody outside reaches it; let it listen on 0.0.0.0", onPort[0].local)
+	}
+	return nil
+}
+
+// unreachable is for a container that listens while its published port does
+// not answer. It may have begun to listen between the dial and the look, so it
+// is dialled once more.
+func (l place) unreachable(ctx context.Context, refused error) error {
+	conn, err := l.dial(ctx)
+	if err == nil {
+		return conn.Close()
+	}
+	return fail("port_unreachable", "the container listens, but %s; try podman network reload %s", refused, l.at.Container)
+}
+
+// hold waits for a connection that was accepted to be closed again, for d at
+// most. Nothing is sent. It is wrong only about a server that hangs up at once.
+func hold(ctx context.Context, conn net.Conn, d time.Duration) error {
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	conn.SetReadDeadline(time.Now().Add(d))
+	_, err := conn.Read(make([]byte, 1))
+	switch {
+	case err == nil: // it speaks
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, os.ErrDeadlineExceeded): // it waits for us to speak
+		return nil
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	}
+	return err
+}
+
+// listens tells what the container does listen on, as the end of a sentence:
+// "; the container listens on 8080, 127.0.0.1:9090". On the host's network
+// that would be everything there is.
+func (l place) listens(sockets []socket) string {
+	if l.at.HostNetwork {
+		return ""
+	}
+	var names []string
+	for _, s := range sockets {
+		name := s.local.String()
+		if s.local.Addr().IsUnspecified() {
+			name = fmt.Sprint(s.local.Port())
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	const most = 8
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("%d more", more))
+	}
+	if len(names) == 0 {
+		names = []string{"nothing"}
+	}
+	return "; the container listens on " + strings.Join(names, ", ")
+}

@@ -1,0 +1,54 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+)
+
+var (
+	sharedMu sync.Mutex
+	shared   = map[Options]*Host{}
+)
+
+// Shared is the Host of all tests of a package, with its images: started by
+// the first test that asks, closed by Main or Exit.
+func Shared(t testing.TB) *Host { return share(t, Options{}) }
+
+// SharedRootless is Shared for a rootless Host.
+func SharedRootless(t testing.TB) *Host { return share(t, Options{Rootless: true}) }
+
+func share(t testing.TB, o Options) *Host {
+	t.Helper()
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	h := shared[o]
+	if h == nil {
+		var err error
+		if h, err = Start(o); err != nil {
+			t.Fatal(err)
+		}
+		shared[o] = h
+		if err := h.BuildImages(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// Main is the TestMain of a package that uses Shared.
+func Main(m *testing.M) { Exit(m.Run()) }
+
+// Exit closes the shared Hosts and exits with the code; for
+//
+//	goleak.VerifyTestMain(m, goleak.Cleanup(host.Exit))
+func Exit(code int) {
+	for _, h := range shared {
+		if err := h.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}

@@ -25,7 +25,9 @@ func (d *decoder) declare(what string, block *hcl.Block) (string, hcl.Range) {
 	return name, where
 }
 
-// claim reports a name that is taken.
+// claim registers a name that may be taken once, and reports it if it is. The
+// place of the first stands in the text, since a diagnostic shows one snippet
+// only.
 func (d *decoder) claim(what, name string, where hcl.Range) {
 	if d.names[what] == nil {
 		d.names[what] = map[string]hcl.Range{}
@@ -45,7 +47,8 @@ func (d *decoder) first(s *Service) bool {
 	return d.names[serviceOrJob][s.Name] == s.Range
 }
 
-// references reads depends_on, wants or after of the service called from.
+// references reads depends_on, wants or after of the service called from. A
+// cycle is not looked for: that takes the whole graph, and is the scheduler's.
 func (d *decoder) references(a *hcl.Attribute, from string, stage int) []Reference {
 	var refs []Reference
 	seen := map[string]bool{}
@@ -186,7 +189,9 @@ func unique[T any](d *decoder, what string, all []at[T], key func(T) string, see
 	}
 }
 
-// checkContainer reports attributes that contradict each other.
+// checkContainer reports attributes that contradict each other. Podman 4.3.1
+// finds some of them when the container is created; ports under a mode that
+// publishes none it ignores.
 func (d *decoder) checkContainer(c *Container, raw *rawContainer, kind Kind) {
 	mode, _, shared := strings.Cut(c.NetworkMode, ":") // container:NAME
 	own := c.NetworkMode == "" || mode == "bridge"
@@ -248,6 +253,7 @@ func (d *decoder) checkPorts() {
 	}
 }
 
+// last is the highest host port of a range.
 func last(p Port) int { return int(p.HostPort) + int(p.Range) - 1 }
 
 // groups says which groups of addresses an address is in, and which it

@@ -48,6 +48,8 @@ func newDecoder(dir string, json bool) *decoder {
 	}
 }
 
+// file decodes the whole. The order matters: networks before the containers
+// that join them, the names of all services before any reference.
 func (d *decoder) file(body hcl.Body) *File {
 	raw := &rawFile{}
 	d.fill(raw, nil, body)
@@ -103,6 +105,8 @@ func (d *decoder) services(raw *rawStage) []*rawService {
 	return all
 }
 
+// stage decodes a stage, the index-th. That the first one blocks and others
+// don't is a default here, not a difference in kind.
 func (d *decoder) stage(raw *rawStage, index int) *Stage {
 	name, where := d.declare("stage", raw.Block)
 	s := &Stage{
@@ -125,6 +129,8 @@ func (d *decoder) stage(raw *rawStage, index int) *Stage {
 	return s
 }
 
+// service decodes a service or job. Its own timeout and attempts go over the
+// stage's, and so does its health, all or nothing: checks are not mixed.
 func (d *decoder) service(raw *rawService, stage *Stage, index int, health []Health) *Service {
 	kind := Kind(raw.Block.Type)
 	name, where := d.declare(serviceOrJob, raw.Block)
@@ -146,6 +152,7 @@ func (d *decoder) service(raw *rawService, stage *Stage, index int, health []Hea
 		}
 		return s
 	}
+	// Where all its own are in error, the stage's would only be in the way.
 	if known && (len(own) > 0 || len(raw.Health) == 0) {
 		s.Health = d.health(s, own, health)
 	}
@@ -181,6 +188,7 @@ func (d *decoder) containers(raw *rawService, s *Service) bool {
 	return true
 }
 
+// component decodes one of several containers of a service.
 func (d *decoder) component(raw *rawComponent, s *Service) *Container {
 	name, where := raw.Block.Labels[0], d.header(raw.Block)
 	if err := checkName(name); err != nil {
@@ -192,7 +200,8 @@ func (d *decoder) component(raw *rawComponent, s *Service) *Container {
 	return d.container(&raw.rawContainer, s, name, where)
 }
 
-// given reports whether an attribute is there and not null.
+// given reports whether an attribute is there and not null. One in error is:
+// that it were missing would be a second complaint about the same.
 func (d *decoder) given(a *hcl.Attribute) bool {
 	if a == nil {
 		return false
@@ -226,6 +235,8 @@ func (d *decoder) existing(a *hcl.Attribute, s *Service) bool {
 	return ok && len(names) > 0
 }
 
+// container decodes what podman-run(1) would be told. Lists whose elements
+// have to be unlike one another are read with their places.
 func (d *decoder) container(raw *rawContainer, s *Service, component string, where hcl.Range) *Container {
 	mounts, _ := each(d, raw.Volumes, d.parseMount)
 	tmpfs, _ := each(d, raw.Tmpfs, parseTmpfs)
@@ -283,7 +294,8 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 	return c
 }
 
-// env merges the env files, the later over the earlier, and env over them.
+// env merges the env files, the later over the earlier, and env over them, as
+// podman-run(1) does with --env-file and --env.
 func (d *decoder) env(raw *rawContainer) map[string]string {
 	env := map[string]string{}
 	list(d, raw.EnvFile, func(path string) (string, error) {

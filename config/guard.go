@@ -270,6 +270,7 @@ func checkTemplate(quoted []byte) *hcl.Diagnostic {
 	return bad
 }
 
+// tooLong reports whether a number, as it is written, is not to be evaluated.
 func tooLong(number string) bool {
 	digits, exponent, _ := strings.Cut(strings.ToLower(number), "e")
 	return len(digits) > maxNumber || len(strings.Trim(exponent, "+-")) > 3

@@ -15,6 +15,7 @@ import (
 // How a service is known to be ready: the health blocks, and what holds where
 // there are none.
 
+// kinds in the order of the reference, for messages.
 var kinds = []string{HealthTCP, HealthGRPC, HealthHTTP, HealthExec, HealthPodman, HealthLog, HealthNone}
 
 const maxSuccesses = 1_000
@@ -37,7 +38,9 @@ func (d *decoder) checks(blocks []*rawHealth) []Health {
 	return all
 }
 
-// foreign reports the attributes that belong to other kinds of check.
+// foreign reports the attributes that belong to other kinds of check: one
+// block type with an attribute list of its own for each kind would let hcl do
+// it, with "not expected here" and no word of where it is.
 func (d *decoder) foreign(raw *rawHealth, kind string) {
 	v := reflect.ValueOf(raw).Elem()
 	s := schemas[v.Type()]
@@ -112,6 +115,7 @@ func (d *decoder) check(raw *rawHealth, kind string) (h Health, ok bool) {
 	return h, ok
 }
 
+// tls decodes how a check speaks TLS; an empty block means with the defaults.
 func (d *decoder) tls(blocks []*rawTLS) *TLS {
 	if len(blocks) == 0 {
 		return nil
@@ -167,6 +171,8 @@ func defaultCheck(c *Container) *Health {
 	return h
 }
 
+// firstPort is the container port of the first published TCP port, in the
+// order of the file; 0 if there is none.
 func firstPort(c *Container) uint16 {
 	for _, p := range c.Ports {
 		if p.Protocol == "tcp" {
@@ -176,7 +182,8 @@ func firstPort(c *Container) uint16 {
 	return 0
 }
 
-// publishes tells by which protocols a container's port is published.
+// publishes tells by which protocols a container's port is published. None is
+// no error for a check: it may be dialled inside the container's network.
 func publishes(c *Container, port uint16) (protocols []string) {
 	for _, p := range c.Ports {
 		if port >= p.ContainerPort && int(port) < int(p.ContainerPort)+int(p.Range) {
@@ -230,6 +237,7 @@ func aimExisting(s *Service, h Health) error {
 	return nil
 }
 
+// dials reports whether a check needs a port.
 func dials(h Health) bool {
 	return h.Kind == HealthTCP || h.Kind == HealthGRPC || h.Kind == HealthHTTP
 }

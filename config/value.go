@@ -69,6 +69,7 @@ func (d *decoder) eval(name string, expr hcl.Expression, want cty.Type) (cty.Val
 	return converted, true
 }
 
+// wrongType names both types, and how to write the one that is wanted.
 func (d *decoder) wrongType(name string, expr hcl.Expression, want string, v cty.Value) {
 	got := "a " + typeName(v.Type())
 	if v.Type() == cty.String {
@@ -84,6 +85,8 @@ func (d *decoder) wrongType(name string, expr hcl.Expression, want string, v cty
 	d.fail(subject(expr), "Wrong type", "%s is a %s, not %s.%s", name, want, got, hint)
 }
 
+// typeName names a type as the reference does: HCL's difference between
+// tuple and list, object and map is no help to whoever mixed up { and [.
 func typeName(t cty.Type) string {
 	switch {
 	case t.IsTupleType() || t.IsListType() || t.IsSetType():
@@ -159,6 +162,7 @@ func list[T any](d *decoder, a *hcl.Attribute, parse func(string) (T, error)) []
 	return values(all)
 }
 
+// values drops the places.
 func values[T any](all []at[T]) (bare []T) {
 	for _, one := range all {
 		bare = append(bare, one.value)
@@ -251,7 +255,8 @@ func (d *decoder) integer(a *hcl.Attribute, absent, least, most int64) int64 {
 	return n
 }
 
-// boolean reads a bool; false where it is not there.
+// boolean reads a bool; false where it is not there, which is every bool's
+// default in the language.
 func (d *decoder) boolean(a *hcl.Attribute) bool {
 	if a == nil {
 		return false

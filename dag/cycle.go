@@ -78,13 +78,14 @@ func (g *Graph) Cycles() [][]Edge {
 // cycle through each that is shorter than the best so far, and takes the vertex
 // away. Each look is a breadth-first search no deeper than that best. The work
 // is bounded by vertices times edges; it comes near that only where all cycles
-// are long and many, as in a ring of a thousand layers. Dense graphs have
-// cycles of length 2, and the search ends at once.
+// are long and many, as in a ring of a thousand layers of ten (a second or two,
+// for a mistake that nobody makes by hand). Dense graphs have cycles of length
+// 2, and each further look is over after one vertex.
 type cycleSearch struct {
 	g       *Graph
 	part    []int32 // the component of a vertex; gone if it was taken away
 	in, out []int32 // how many neighbours are left in the same component
-	steps   []int32 // from a vertex to the one looked at; -1: not found
+	steps   []int32 // vertices on the way to the one looked at, both ends counted; 0: none found
 	found   []int32 // those with steps, nearest first
 }
 
@@ -104,9 +105,6 @@ func newCycleSearch(g *Graph, components [][]graph.Node) *cycleSearch {
 			s.in[a.to]++
 		}
 	}
-	for v := range s.steps {
-		s.steps[v] = -1
-	}
 	return s
 }
 
@@ -125,7 +123,7 @@ func (s *cycleSearch) shortest(component []graph.Node) []Edge {
 			limit = length - 1
 		}
 		for _, u := range s.found {
-			s.steps[u] = -1
+			s.steps[u] = 0
 		}
 		s.found = s.found[:0]
 		s.remove(v)
@@ -136,20 +134,20 @@ func (s *cycleSearch) shortest(component []graph.Node) []Edge {
 // measure returns the length of the shortest cycle through v, 0 if there is
 // none up to limit. It searches backwards and leaves behind the steps to v.
 func (s *cycleSearch) measure(v, limit int) int {
-	s.steps[v] = 0
+	s.steps[v] = 1
 	s.found = append(s.found, int32(v))
 	for i := 0; i < len(s.found); i++ {
 		u := s.found[i]
-		length := s.steps[u] + 1
-		if int(length) > limit {
+		length := int(s.steps[u]) // as many edges as vertices, if it closes here
+		if length > limit {
 			return 0
 		}
 		for _, p := range s.g.in.of(int(u)) {
 			if int(p) == v {
-				return int(length)
+				return length
 			}
-			if s.part[p] == s.part[v] && s.steps[p] < 0 {
-				s.steps[p] = length
+			if s.part[p] == s.part[v] && s.steps[p] == 0 {
+				s.steps[p] = int32(length) + 1
 				s.found = append(s.found, p)
 			}
 		}
@@ -158,18 +156,14 @@ func (s *cycleSearch) measure(v, limit int) int {
 }
 
 // walk follows the cycle that measure found, by the lowest vertices that come
-// one step nearer each.
+// one step nearer each. What has steps is in the component, and not gone.
 func (s *cycleSearch) walk(v, length int) []Edge {
 	cycle := make([]Edge, 0, length)
-	for from, left := v, int32(length-1); left >= 0; left-- {
-		for _, to := range s.g.out.of(from) {
-			if s.steps[to] == left { // so it is in the component, and left
-				i, _ := s.g.find(from, int(to))
-				cycle = append(cycle, s.g.edge(i))
-				from = int(to)
-				break
-			}
-		}
+	for left := int32(length); left > 0; left-- {
+		neighbours := s.g.out.of(v)
+		k := slices.IndexFunc(neighbours, func(w int32) bool { return s.steps[w] == left })
+		cycle = append(cycle, s.g.edge(int(s.g.out.start[v])+k))
+		v = int(neighbours[k])
 	}
 	return cycle
 }
@@ -181,9 +175,7 @@ func (s *cycleSearch) remove(v int) {
 	part := s.part[v]
 	s.part[v] = gone
 	todo := []int32{int32(v)}
-	for len(todo) > 0 {
-		u := int(todo[len(todo)-1])
-		todo = todo[:len(todo)-1]
+	for i := 0; i < len(todo); i++ {
 		drop := func(neighbours, left []int32) {
 			for _, w := range neighbours {
 				if s.part[w] != part {
@@ -195,7 +187,7 @@ func (s *cycleSearch) remove(v int) {
 				}
 			}
 		}
-		drop(s.g.out.of(u), s.in)
-		drop(s.g.in.of(u), s.out)
+		drop(s.g.out.of(int(todo[i])), s.in)
+		drop(s.g.in.of(int(todo[i])), s.out)
 	}
 }

@@ -7,6 +7,11 @@
 // label that only the caller understands. An edge a -> b says that a comes
 // before b.
 //
+// The way through it is always the same: a Builder collects, Graph is what it
+// collected, Order proves that there is no cycle or returns the cycles, and
+// what is asked of acyclic graphs only (Reduce, Chains) takes that order as its
+// proof. Nothing is cached or worked out behind the caller's back.
+//
 // The same vertices and edges added in the same order give the same answers,
 // always: no map is ever iterated. Wherever there is a choice, the vertex that
 // was added first wins.
@@ -14,8 +19,11 @@
 // A Graph is a graph.Directed of gonum, so that gonum's algorithms apply to it;
 // cycle.go uses its strongly connected components. The questions asked at every
 // boot (order, reduction, chains) are answered by code of our own over slices:
-// gonum keeps its state in maps and costs more than ten times as much
-// (bench_test.go). There gonum serves as the oracle of the tests.
+// gonum keeps its state in maps and costs about ten times as much
+// (bench_test.go). There gonum serves as the oracle of the tests. Its own
+// simple.DirectedGraph is not used because it panics on an edge from a vertex to
+// itself, which is a mistake that people make in files, and because it hands out
+// vertices and edges in the order of a map.
 package dag
 
 import (
@@ -23,7 +31,9 @@ import (
 	"slices"
 )
 
-// Edge says that From comes before To. Both are indices of vertices.
+// Edge says that From comes before To. Both are indices of vertices. The label
+// is 32 bits wide: room for an index into what the caller keeps about edges (a
+// place in a file, a kind), not for the thing itself.
 type Edge struct {
 	From, To int
 	Label    int32 // the caller's own, to find the edge's origin; not looked at here
@@ -89,6 +99,10 @@ func (b *Builder) AddEdge(from, to int, label int32) {
 	if n := b.Len(); uint(from) >= uint(n) || uint(to) >= uint(n) {
 		panic(fmt.Sprintf("dag: edge %d -> %d in a graph of %d vertices", from, to, n))
 	}
+	if len(b.arcs) == cap(b.arcs) {
+		// append alone grows large slices by a quarter, and copies more often.
+		b.arcs = slices.Grow(b.arcs, len(b.arcs)+1)
+	}
 	b.arcs = append(b.arcs, arc{int32(from), int32(to), label})
 }
 
@@ -114,23 +128,24 @@ func (b *Builder) AddBarrier(name string, before, after []int, label int32) (v i
 func (b *Builder) Graph() *Graph {
 	// Both sorts are stable, so that of equal edges the first one added comes
 	// first and is the one that Compact keeps.
-	arcs := sortArcs(b.Len(), sortArcs(b.Len(), b.arcs, to), from)
-	arcs = slices.CompactFunc(arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
+	byTo := make([]arc, len(b.arcs))
+	sortArcs(byTo, b.arcs, b.Len(), to)
+	sortArcs(b.arcs, byTo, b.Len(), from)
+	arcs := slices.CompactFunc(b.arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
 	g := newGraph(b.names, arcs)
 	*b = Builder{}
 	return g
 }
 
-// sortArcs returns the arcs in the order of their keys, which are below n. It
-// is a counting sort: stable, and linear in arcs and vertices.
-func sortArcs(n int, arcs []arc, key func(arc) int32) []arc {
-	sorted, next := make([]arc, len(arcs)), starts(n, arcs, key)
+// sortArcs fills sorted with the arcs in the order of their keys, which are
+// below n. It is a counting sort: stable, and linear in arcs and vertices.
+func sortArcs(sorted, arcs []arc, n int, key func(arc) int32) {
+	next := starts(n, arcs, key)
 	for _, a := range arcs {
 		k := key(a)
 		sorted[next[k]] = a
 		next[k]++
 	}
-	return sorted
 }
 
 // starts returns where each key begins among the sorted arcs, and last where
@@ -169,8 +184,10 @@ func newGraph(names names, arcs []arc) *Graph {
 		g.out.list[i] = a.to
 	}
 	g.in = adjacency{starts(n, arcs, to), make([]int32, len(arcs))}
-	for i, a := range sortArcs(n, arcs, to) {
-		g.in.list[i] = a.from
+	next := slices.Clone(g.in.start)
+	for _, a := range arcs {
+		g.in.list[next[a.to]] = a.from
+		next[a.to]++
 	}
 	for v := range g.nodes {
 		g.nodes[v] = node(v)
@@ -193,38 +210,26 @@ func (g *Graph) edge(i int) Edge {
 	return Edge{int(a.from), int(a.to), a.label}
 }
 
-// find returns the place of the edge from -> to in g.arcs, and whether there is
-// one.
-func (g *Graph) find(from, to int) (int, bool) {
-	i, ok := slices.BinarySearch(g.out.of(from), int32(to))
-	return int(g.out.start[from]) + i, ok
-}
-
 // Descendants tells for every vertex whether it is one of from or comes, over
-// any number of edges, after one of them.
+// any number of edges, after one of them. The answer is indexed by vertex, and
+// cycles do no harm.
 func (g *Graph) Descendants(from ...int) []bool { return g.out.reach(from) }
 
 // Ancestors tells for every vertex whether it is one of from or comes, over any
-// number of edges, before one of them.
+// number of edges, before one of them. See Descendants.
 func (g *Graph) Ancestors(from ...int) []bool { return g.in.reach(from) }
 
 func (a adjacency) reach(from []int) []bool {
 	reached := make([]bool, len(a.start)-1)
-	var todo []int
-	visit := func(v int) {
-		if !reached[v] {
-			reached[v] = true
-			todo = append(todo, v)
+	todo := slices.Clone(from)
+	for i := 0; i < len(todo); i++ {
+		v := todo[i]
+		if reached[v] {
+			continue
 		}
-	}
-	for _, v := range from {
-		visit(v)
-	}
-	for len(todo) > 0 {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+		reached[v] = true
 		for _, w := range a.of(v) {
-			visit(int(w))
+			todo = append(todo, int(w))
 		}
 	}
 	return reached

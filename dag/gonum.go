@@ -1,6 +1,8 @@
 package dag
 
 import (
+	"slices"
+
 	"gonum.org/v1/gonum/graph"
 	"gonum.org/v1/gonum/graph/iterator"
 )
@@ -75,7 +77,7 @@ func (g *Graph) HasEdgeFromTo(from, to int64) bool {
 	if !g.exists(from) || !g.exists(to) {
 		return false
 	}
-	_, ok := g.find(int(from), int(to))
+	_, ok := slices.BinarySearch(g.out.of(int(from)), int32(to))
 	return ok
 }
 

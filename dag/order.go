@@ -7,8 +7,9 @@ import "math/bits"
 // lexically smallest there is. If the graph has a cycle, the error is a
 // *CycleError.
 //
-// This is Kahn's algorithm (CACM 5, 1962). gonum's topo.SortStabilized is
-// stable too, but does not give the smallest order, and is slow (package doc).
+// This is Kahn's algorithm (CACM 5, 1962), linear in vertices and edges. gonum's
+// topo.SortStabilized is stable too, but goes by depth, so that a vertex nothing
+// holds back may come after one that was added later.
 func (g *Graph) Order() ([]int, error) {
 	order := make([]int, 0, g.Len())
 	waits := make([]int32, g.Len()) // for how many predecessors, still
@@ -69,7 +70,9 @@ func (b bitset) has(v int) bool { return b[v/64]&(1<<(v%64)) != 0 }
 // order is what Order returned for this graph.
 //
 // It holds one set of reachable vertices for each vertex: 12.5 MB for 10,000
-// vertices, growing with the square. gonum has no transitive reduction.
+// vertices, growing with the square. To search anew from each vertex needs no
+// such memory, but takes vertices times edges. gonum has no transitive
+// reduction.
 func (g *Graph) Reduce(order []int) *Graph {
 	n := g.Len()
 	place := make([]int32, n) // of a vertex in order
@@ -81,7 +84,7 @@ func (g *Graph) Reduce(order []int) *Graph {
 	words := (n + 63) / 64
 	all := make(bitset, n*words)
 	reach := func(v int) bitset { return all[int(place[v])*words:][:words] }
-	var kept []arc
+	kept := make([]arc, 0, len(g.arcs))
 	for i := n - 1; i >= 0; i-- {
 		v := order[i]
 		far := reach(v) // at first only what is two or more edges away
@@ -99,12 +102,18 @@ func (g *Graph) Reduce(order []int) *Graph {
 			}
 		}
 	}
-	return newGraph(g.names, sortArcs(n, kept, from))
+	arcs := make([]arc, len(kept))
+	sortArcs(arcs, kept, n, from)
+	return newGraph(g.names, arcs)
 }
 
 // Chains returns for every vertex the weight of the heaviest path that begins
 // with it, its own weight included: what still hangs on it. order is what Order
 // returned for this graph; weights are finite and not negative, in any unit.
+//
+// One pass from the back of the order does it. gonum's way, the shortest path
+// over negative weights (path.BellmanFordFrom), answers for one beginning at a
+// time; the tests use it.
 func (g *Graph) Chains(order []int, weight func(v int) float64) []float64 {
 	chains := make([]float64, g.Len())
 	for i := len(order) - 1; i >= 0; i-- {

@@ -35,7 +35,7 @@ var symptoms = []struct{ sign, code, text string }{
 	{"broken pipe", "forwarder", closed},
 	{"server closed idle connection", "forwarder", closed}, // before net/http had asked
 	{"EOF", "forwarder", closed},
-	{"readLoopPeekFailLocked", "not_http", "the server does not speak HTTP: it speaks before it is asked"},
+	{"readLoopPeekFailLocked", "not_http", "the server does not speak HTTP"}, // it spoke before it was asked,
 }
 
 const closed = "the connection is accepted and closed; only a port forwarder listens yet"

@@ -127,6 +127,7 @@ func TestHTTP(t *testing.T) {
 		{"hangs up", plain(hangUp), usual, "late forwarder: http 8443: the connection is accepted and closed; only a port forwarder listens yet at HOST"},
 		{"resets", plain(reset), usual, "late forwarder: http 8443: the connection is accepted and closed; only a port forwarder listens yet at HOST"},
 		{"silent", plain(silent), usual, "late timeout: http 8443: no answer within 1s at HOST"},
+		{"speaks first", plain(speak), usual, "late not_http: http 8443: the server does not speak HTTP at HOST"},
 		{"not HTTP", plain(afterRequest("220 hello\r\n")), usual, "late not_http: http 8443: the server does not speak HTTP at HOST"},
 
 		{"TLS", httpServer(ours.server("127.0.0.1", hour), nil), with(trust), "passed"},

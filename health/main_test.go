@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m, goleak.Cleanup(host.Exit))
 	case strings.HasPrefix(role, "parent of "):
 		process := exec.Command("/proc/self/exe")
-		process.Env = []string{"HEALTH_TEST_PROCESS=" + strings.TrimPrefix(role, "parent of ")}
+		process.Env = append(os.Environ(), "HEALTH_TEST_PROCESS="+strings.TrimPrefix(role, "parent of "))
 		process.Stdin, process.Stdout, process.Stderr = os.Stdin, os.Stdout, os.Stderr
 		must(process.Run())
 	default: // addresses to listen on
@@ -60,7 +60,7 @@ func must(err error) {
 func process(t *testing.T, namespaces uintptr, role string) (pid int, addresses []net.Addr) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{"HEALTH_TEST_PROCESS=" + role}
+	cmd.Env = []string{"HEALTH_TEST_PROCESS=" + role, "GORACE=atexit_sleep_ms=0"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()

@@ -5,11 +5,13 @@
 // process that started it has been killed.
 //
 // The Podman of the machine is neither used nor changed. What can't be
-// private, because the kernel has only one of it, is shared with it: the
-// bridge podman0, the addresses of the default network, and ports. Networks
-// that are created have subnets of their own, but their names must differ
-// from those of tests that run at the same time (aardvark-dns and the address
-// pool of a rootful Podman go by the name).
+// private, because the kernel has only one of it or a rootful Podman knows
+// only one path, is shared with it: ports, the bridge podman0 and the
+// addresses of its network, netavark's common iptables chains, the segment of
+// locks in /dev/shm, and the cache of what registries have in
+// /var/lib/containers/cache. Networks that are created have subnets of their
+// own, but tests that run at the same time must give them different names
+// (aardvark-dns and the pool of addresses go by these).
 //
 // It knows nothing of bootgraph and imports none of its packages.
 package host
@@ -67,7 +69,7 @@ func Start(o Options) (h *Host, err error) {
 	}
 	h = &Host{Dir: dir, Rootless: o.Rootless || os.Getuid() != 0, UID: os.Getuid()}
 	if h.reaper, err = startReaper(dir); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(dir))
 	}
 	defer func() {
 		if err != nil {

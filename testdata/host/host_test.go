@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -244,7 +245,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		words := busy(t, func(args ...string) string {
-			if args[0] == "pause" && o.Rootless { // needs cgroup v2
+			if args[0] == "pause" && h.Rootless { // needs cgroup v2
 				return ""
 			}
 			return podman(t, h, args...)
@@ -253,6 +254,13 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if found := world(t, words...); len(found) < 5 {
 			t.Errorf("the test doesn't know where to look, it found only %q", found)
 		}
+		// As a test of faults leaves it.
+		pid, err := strconv.Atoi(podman(t, h, "inspect", "--format={{.State.ConmonPid}}", "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		syscall.Kill(pid, syscall.SIGKILL)
+		h.Stop()
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}

@@ -43,12 +43,19 @@ func Main(m *testing.M) { Exit(m.Run()) }
 // Exit closes the shared Hosts and exits with the code; for
 //
 //	goleak.VerifyTestMain(m, goleak.Cleanup(host.Exit))
-func Exit(code int) {
-	for _, h := range shared {
+func Exit(code int) { os.Exit(CloseShared(code)) }
+
+// CloseShared closes the shared Hosts and returns the code, or 1 if that was 0
+// and something could not be closed.
+func CloseShared(code int) int {
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	for o, h := range shared {
 		if err := h.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
 		}
+		delete(shared, o)
 	}
-	os.Exit(code)
+	return code
 }

@@ -106,7 +106,7 @@ func (a *account) wrap(argv []string) []string {
 	}
 	const script = `for d in /dev/net/tun /dev/fuse; do
 		own=$1/${d##*/}; if [ -e "$own" ]; then mount --bind "$own" "$d"; fi
-	done; id=$2:$3; shift 3; exec setpriv --reuid="${id%:*}" --regid="${id#*:}" --clear-groups -- "$@"`
+	done; uid=$2 gid=$3; shift 3; exec setpriv --reuid="$uid" --regid="$gid" --clear-groups -- "$@"`
 	return append([]string{"unshare", "--mount", "--propagation=private", "sh", "-ec", script, "sh",
 		a.dir, strconv.Itoa(a.uid), strconv.Itoa(a.gid)}, argv...)
 }

@@ -1,6 +1,6 @@
 # A real host, "rift": services, order and ports of its cold start, from the
 # public documents of its platform. Containers run the server of
-# testdata/server; 127.0.0.53 and 127.0.1.53 stand for the host's LAN and VPN
+# testdata/server; 127.0.8.53 and 127.0.9.53 stand for the host's LAN and VPN
 # addresses.
 name = "rift"
 
@@ -32,8 +32,8 @@ stage "foundation" {
     image    = "localhost/bootgraph/server:1"
     networks = [network.mcpnet]
     ports = [
-      "127.0.0.53:53:53/tcp", "127.0.0.53:53:53/udp",
-      "127.0.1.53:53:53/tcp", "127.0.1.53:53:53/udp",
+      "127.0.8.53:53:53/tcp", "127.0.8.53:53:53/udp",
+      "127.0.9.53:53:53/tcp", "127.0.9.53:53:53/udp",
       "127.0.0.1:18053:8053",
     ]
     env  = { TCP = ":53", UDP = ":53", GRPC = ":8053 200ms" }
@@ -108,7 +108,7 @@ stage "core" {
     depends_on   = [service.metacrypt]
     image        = "localhost/bootgraph/server:1"
     network_mode = "host"
-    env          = { TCP = "127.0.0.1:443" }
+    env          = { TCP = "127.0.8.53:443" }
     pull         = "never"
 
     health "tcp" {

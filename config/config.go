@@ -28,7 +28,7 @@ const (
 	MaxSource      = 4 << 20 // bytes of source in all
 	MaxNesting     = 100     // brackets, blocks and templates inside each other
 	MaxServices    = 10_000
-	MaxList        = 1_000 // elements of one list: gohcl's conversion of lists is quadratic
+	MaxList        = 1_000 // elements of one list or map
 	MaxDuration    = 24 * time.Hour
 	MaxDiagnostics = 20 // printed; the rest is counted
 )
@@ -205,7 +205,8 @@ type Device struct {
 	Permissions string // of r, w, m; "" for Podman's default
 }
 
-// ExtraHost is an element of extra_hosts: HOST:IP; IP may be host-gateway.
+// ExtraHost is an element of extra_hosts: HOST:IP; IP may be host-gateway,
+// which Podman 4.3.1 refuses and 4.7 knows.
 type ExtraHost struct {
 	Host string
 	IP   string

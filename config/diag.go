@@ -13,8 +13,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// maxSnippet is the longest line of source that is shown with a diagnostic.
-const maxSnippet = 1_000
+// maxSnippet is how many bytes of source are shown with a diagnostic: JSON
+// that was generated on one line would fill the screen.
+const maxSnippet = 2_000
 
 // WriteDiagnostics writes diagnostics for people, each with its line of
 // source: MaxDiagnostics at most, then how many more there are. Where there
@@ -30,13 +31,9 @@ func WriteDiagnostics(w io.Writer, sources Sources, diags hcl.Diagnostics, width
 			_, err := fmt.Fprintf(w, "… and %d more\n", len(diags)-i)
 			return err
 		}
-		files := sources
-		if diag.Subject != nil && lineLength(sources, *diag.Subject) > maxSnippet {
-			files = nil // generated JSON on one line would fill the screen
-		}
 		shown := *diag
 		shown.Summary, shown.Detail = visible(diag.Summary), visible(diag.Detail)
-		if err := hcl.NewDiagnosticTextWriter(w, files, width, color).WriteDiagnostic(&shown); err != nil {
+		if err := hcl.NewDiagnosticTextWriter(w, snippet(sources, diag), width, color).WriteDiagnostic(&shown); err != nil {
 			return err
 		}
 	}
@@ -54,18 +51,28 @@ func visible(s string) string {
 	}, s)
 }
 
-// lineLength is the length of the line on which a range starts.
-func lineLength(sources Sources, where hcl.Range) int {
-	file := sources[where.Filename]
-	if file == nil || where.Start.Byte > len(file.Bytes) {
-		return 0
+// snippet is the source up to the last line that is shown with a diagnostic,
+// since hcl goes through all it is given, and slowly. There is none where it
+// would be very long.
+func snippet(sources Sources, diag *hcl.Diagnostic) Sources {
+	if diag.Subject == nil || sources[diag.Subject.Filename] == nil {
+		return nil
 	}
-	before, after := file.Bytes[:where.Start.Byte], file.Bytes[where.Start.Byte:]
-	end := bytes.IndexByte(after, '\n')
-	if end < 0 {
-		end = len(after)
+	file, shown := sources[diag.Subject.Filename], *diag.Subject
+	if diag.Context != nil {
+		shown = hcl.RangeOver(shown, *diag.Context)
 	}
-	return len(before) - bytes.LastIndexByte(before, '\n') - 1 + end
+	start, end := min(shown.Start.Byte, len(file.Bytes)), min(shown.End.Byte, len(file.Bytes))
+	start = bytes.LastIndexByte(file.Bytes[:start], '\n') + 1
+	if rest := bytes.IndexByte(file.Bytes[end:], '\n'); rest >= 0 {
+		end += rest
+	} else {
+		end = len(file.Bytes)
+	}
+	if end-start > maxSnippet {
+		return nil
+	}
+	return Sources{shown.Filename: {Bytes: file.Bytes[:end], Nav: file.Nav}}
 }
 
 // tidy brings diagnostics into the order of the source and drops repetitions,

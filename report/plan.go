@@ -175,6 +175,8 @@ func WriteTree(w io.Writer, p *scheduler.Plan) {
 	}
 }
 
+const deepest = 120 // columns of a tree's indentation
+
 func writeBranch(w io.Writer, p *scheduler.Plan, children map[int][]*scheduler.Task, parent int, indent string) {
 	for i, t := range children[parent] {
 		branch, below := "├─ ", "│  "
@@ -191,6 +193,9 @@ func writeBranch(w io.Writer, p *scheduler.Plan, children map[int][]*scheduler.T
 			}
 		}
 		fmt.Fprintln(w, line)
+		if len(indent) > deepest {
+			below = "" // a chain of 10,000 would be 150 MB of indentation
+		}
 		writeBranch(w, p, children, t.ID, indent+below)
 	}
 }

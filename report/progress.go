@@ -68,7 +68,7 @@ func (p *progress) line(e scheduler.Event) string {
 		if e.To == scheduler.Blocked {
 			return "" // every service begins so, and every backoff ends so
 		}
-		return at + fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e))
+		return strings.TrimRight(at+fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e)), " ")
 	case scheduler.StillBlocked:
 		var b strings.Builder
 		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, count(len(e.Waiting), "service"), Elapsed(e.Elapsed))

@@ -3,6 +3,9 @@
 build:
 	go build -o bin/bootgraph ./cmd/bootgraph
 
+# ./... leaves testdata out.
+testdata = ./testdata/host ./testdata/host/run ./testdata/server
+
 # Boot testdata/demo on a private Podman service, show it, leave nothing behind.
 demo: build
 	@testdata/host/install.sh
@@ -11,7 +14,7 @@ demo: build
 # Everything, real Podman and rootless Podman included.
 test:
 	@testdata/host/install.sh --test
-	go vet ./... ./testdata/...
+	go vet ./... $(testdata)
 	go test -timeout 20m ./... ./testdata/host
 
 update:

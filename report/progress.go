@@ -89,7 +89,7 @@ func serviceNote(e scheduler.Event) string {
 		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
 	}
 	if e.Kept {
-		parts = append(parts, "it runs already")
+		parts = append(parts, "kept as it is")
 	}
 	if e.To.Ready() || e.To == scheduler.Degraded {
 		parts = append(parts, "after "+Elapsed(e.Elapsed))

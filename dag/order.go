@@ -8,8 +8,8 @@ import "math/bits"
 // *CycleError.
 //
 // This is Kahn's algorithm (CACM 5, 1962), linear in vertices and edges. gonum's
-// topo.SortStabilized is stable too, but goes by depth, so that a vertex nothing
-// holds back may come after one that was added later.
+// topo.SortStabilized is stable too, but goes depth first: for 0 < 2; 3 < 0, 1 it
+// gives 3 0 2 1, where 1 could have come before 2.
 func (g *Graph) Order() ([]int, error) {
 	order := make([]int, 0, g.Len())
 	waits := make([]int32, g.Len()) // for how many predecessors, still
@@ -34,8 +34,8 @@ func (g *Graph) Order() ([]int, error) {
 }
 
 // lowest is a set of small numbers that gives back its lowest one first. A set
-// of bits beats a heap here: 10,000 vertices are 157 words, and the search
-// begins where the last one ended.
+// of bits, not a heap: 10,000 vertices are 157 words, the search begins where
+// the last one ended, and container/heap alone took longer than all of Order.
 type lowest struct {
 	set  bitset
 	word int // no word before this one has a bit

@@ -54,17 +54,15 @@ func codeOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	var coded scheduler.Coded
-	if errors.As(err, &coded) {
-		return coded.Code()
-	}
-	return "error"
+	return scheduler.CauseOf(err).Code
 }
 
 // causeOf is the last word on an error. The runtime's own words in it may be
 // more than a line.
 func causeOf(err error) scheduler.Cause {
-	return scheduler.Cause{Code: codeOf(err), Text: oneLine(err.Error())}
+	why := scheduler.CauseOf(err)
+	why.Text = oneLine(why.Text)
+	return why
 }
 
 // together makes one error of those of several checks, in their order; the

@@ -27,88 +27,84 @@ const holdTime = 300 * time.Millisecond
 // ports open for one whose NAT rule is gone. So a dial, which costs next to
 // nothing, is only asked whether it is worth reading the socket table of the
 // container's network, which costs the kernel milliseconds and is the proof.
+// What is not published is there for the container's neighbours, and the table
+// alone tells: rootless, its addresses can't be dialled, and rootful must not
+// give another answer.
 func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
 	return func(ctx context.Context, last bool) error {
 		l, err := locate(h, at)
 		if err != nil {
 			return err
 		}
-		var refused error
-		if len(l.addresses) > 0 {
-			conn, err := l.dial(ctx)
-			switch {
-			case err == nil:
-				defer conn.Close()
-				if sockets, err := listening(l.at.PID); err == nil {
-					return l.judge(sockets)
-				}
-				return l.explain(ctx, h, hold(ctx, conn, min(holdTime, h.Timeout/2)))
-			case !last && !l.at.HostNetwork:
-				return l.explain(ctx, h, err)
+		if !l.published && !l.at.HostNetwork {
+			if sockets, err := listening(l.at.PID); err == nil {
+				return l.judge(sockets)
 			}
-			refused = l.explain(ctx, h, err)
 		}
-		// Nothing to dial; or refused, and it is time to say why; or refused on
-		// loopback, and a process on the host's network may well listen on
-		// another address only.
-		sockets, err := listening(l.at.PID)
-		switch {
-		case err != nil && refused != nil:
-			return refused
-		case err != nil:
-			return l.dialable()
-		}
-		err = l.judge(sockets)
-		switch code := codeOf(err); {
-		case refused == nil, l.at.HostNetwork && err == nil:
+		if err := l.dialable(); err != nil {
 			return err
-		case err == nil:
-			return l.unreachable(ctx, refused)
-		case code == "forwarder", code == "not_listening":
-			return fail(codeOf(refused), "%s%s", refused, l.listens(sockets))
 		}
+		conn, err := l.dial(ctx)
+		if err != nil {
+			refused := l.explain(ctx, h, err)
+			// On the host's network it may listen on another address than
+			// loopback. Else the table only explains, so it can wait.
+			if last || l.at.HostNetwork {
+				return l.behind(ctx, refused)
+			}
+			return refused
+		}
+		defer conn.Close()
+		if sockets, err := listening(l.at.PID); err == nil {
+			return l.judge(sockets)
+		}
+		return l.explain(ctx, h, hold(ctx, conn, min(holdTime, h.Timeout/2)))
+	}
+}
+
+// behind tells by the socket table what is behind a port that can't be
+// connected to.
+func (l place) behind(ctx context.Context, refused error) error {
+	sockets, err := listening(l.at.PID)
+	if err != nil {
+		return refused
+	}
+	err = l.judge(sockets)
+	switch code := codeOf(err); {
+	case code == "forwarder", code == "not_listening":
+		return fail(codeOf(refused), "%s%s", refused, l.listens(sockets))
+	case err != nil || l.at.HostNetwork:
 		return err
 	}
+	// It may have begun to listen since it was dialled.
+	conn, err := l.dial(ctx)
+	if err != nil {
+		return fail("port_unreachable", "the container listens, but %s; try podman network reload %s", refused, l.at.Container)
+	}
+	return conn.Close()
 }
 
 // judge decides by the sockets that listen in the container's network.
 func (l place) judge(sockets []socket) error {
-	var onPort, open []socket
+	var onPort []socket
+	loopback := true // all of them
 	for _, s := range sockets {
 		if s.local.Port() == l.port {
 			onPort = append(onPort, s)
-			if !s.local.Addr().IsLoopback() {
-				open = append(open, s)
-			}
+			loopback = loopback && s.local.Addr().IsLoopback()
 		}
 	}
 	switch {
-	case l.at.HostNetwork && len(onPort) > 0:
-		// The table is the host's: anybody's socket is in it.
-		if !owns(l.at.PID, onPort) {
-			return fail("port_busy", "another process of the host listens on port %d", l.port)
-		}
 	case len(onPort) == 0 && l.published:
 		return fail("forwarder", "only the port forwarder listens at %s%s", l.addresses[0], l.listens(sockets))
 	case len(onPort) == 0:
 		return fail("not_listening", "nothing listens on the port%s", l.listens(sockets))
-	// Loopback will do where there is no other way in: a network that is
-	// shared with another container, or none.
-	case len(open) == 0 && (l.published || len(l.at.Addresses) > 0):
+	case l.published && loopback:
 		return fail("loopback_only", "the container listens on %s only, where nobody outside reaches it; let it listen on 0.0.0.0", onPort[0].local)
+	case l.at.HostNetwork && !owns(l.at.PID, onPort): // the table is the host's: anybody's socket is in it
+		return fail("port_busy", "another process of the host listens on port %d", l.port)
 	}
 	return nil
-}
-
-// unreachable is for a container that listens while its published port does
-// not answer. It may have begun to listen between the dial and the look, so it
-// is dialled once more.
-func (l place) unreachable(ctx context.Context, refused error) error {
-	conn, err := l.dial(ctx)
-	if err == nil {
-		return conn.Close()
-	}
-	return fail("port_unreachable", "the container listens, but %s; try podman network reload %s", refused, l.at.Container)
 }
 
 // hold waits for a connection that was accepted to be closed again, for d at

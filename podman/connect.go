@@ -35,7 +35,12 @@ func Connect(ctx context.Context, uri string) (*Client, error) {
 	if uri != "" {
 		return connect(ctx, uri)
 	}
-	c, err := connect(ctx, "unix://"+defaultSocket())
+	return connectDefault(ctx, defaultSocket())
+}
+
+// connectDefault speaks to the Podman on a socket, or else to a private one.
+func connectDefault(ctx context.Context, socket string) (*Client, error) {
+	c, err := connect(ctx, "unix://"+socket)
 	if !is(err, "podman_unreachable") {
 		return c, err
 	}

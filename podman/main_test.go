@@ -3,6 +3,7 @@ package podman
 import (
 	"cmp"
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,12 @@ import (
 	"bootgraph/testdata/host"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.Cleanup(host.Exit)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		child()
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(host.Exit))
+}
 
 // connected is a client of the private Podman of a test.
 func connected(t testing.TB, h *host.Host) *Client {

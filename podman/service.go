@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -66,7 +67,8 @@ func startService(ctx context.Context) (*service, error) {
 	}
 	if err != nil {
 		said, _ := os.ReadFile(log.Name())
-		return nil, failed("podman_unreachable", "cannot start a private podman: %v: %s", errors.Join(err, s.stop()), brief(string(said)))
+		lines := strings.Split(strings.TrimSpace(string(said)), "\n") // warnings, and at the end why
+		return nil, failed("podman_unreachable", "cannot start a private podman: %v: %s", errors.Join(err, s.stop()), brief(lines[len(lines)-1]))
 	}
 	return s, nil
 }

@@ -87,6 +87,11 @@ func (h *Host) Look(ctx context.Context, was scheduler.Instance) (scheduler.Caus
 	return fate(was, f), nil
 }
 
+// waitLimit bounds one wait, since Podman looks only every 250 ms: a container
+// that was restarted in between is waited for as if nothing had happened. It
+// also finds out about a Podman that hangs.
+const waitLimit = 5 * time.Second
+
 // Wait returns once the instance does not run any more; see
 // health.Containers. The code is -1 where it can't be known. A paused
 // container has not ended.
@@ -102,16 +107,16 @@ func (h *Host) Wait(ctx context.Context, was scheduler.Instance) (code int, why 
 				return -1, why, nil
 			}
 			var answer io.ReadCloser
-			answer, err = h.open(ctx, call{what: "wait for " + was.Container, method: "POST", path: containerPath(was.ID, "wait")})
+			answer, err = h.open(ctx, call{what: "wait for " + was.Container, method: "POST", path: containerPath(was.ID, "wait"), limit: waitLimit})
 			if err == nil {
 				_, err = io.Copy(io.Discard, answer)
 				answer.Close()
 			}
-			if err == nil {
+			if err == nil || is(err, "podman_unresponsive") {
 				delay = 50 * time.Millisecond
 			}
 		}
-		// Podman is away, or the state lags behind the wait.
+		// Podman is away, or the state lags behind the wait, or it was long.
 		if !sleep(ctx, delay) {
 			return 0, scheduler.Cause{}, ctx.Err()
 		}

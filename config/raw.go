@@ -99,7 +99,7 @@ type rawContainer struct {
 
 type rawHealth struct {
 	Block      *hcl.Block
-	Interval   *hcl.Attribute `hcl:"interval" doc:"between probes; default: from 20ms growing to 1s while starting"`
+	Interval   *hcl.Attribute `hcl:"interval" doc:"between probes; default: from 20ms growing to 1s (exec and podman: 5s)"`
 	Timeout    *hcl.Attribute `hcl:"timeout" doc:"of one probe; default 2s, grpc 3s"`
 	Successes  *hcl.Attribute `hcl:"successes" doc:"in a row; default 1"`
 	StartDelay *hcl.Attribute `hcl:"start_delay" doc:"before the first probe; default 0s"`

@@ -232,7 +232,7 @@ type probe func(ctx context.Context, last bool) error
 // the deadline has passed and the probe made then did not pass either. said
 // gets each answer.
 func poll(ctx context.Context, h *config.Health, deadline time.Time, ask probe, said func(error)) error {
-	pace := pace{interval: h.Interval}
+	pace := paceOf(h)
 	passes := 0
 	for {
 		now := time.Now()
@@ -281,13 +281,28 @@ func probeOnce(ctx context.Context, limit time.Time, last bool, ask probe) error
 const (
 	paceFirst = 20 * time.Millisecond
 	paceMost  = time.Second
+	paceDear  = 5 * time.Second // at most, where a probe is dear
 )
 
 // pace says how long to wait between two probes.
 type pace struct {
 	interval time.Duration // 0: adaptive
+	most     time.Duration
 	next     time.Duration
 	kind     string // of the last answer
+}
+
+// paceOf is that of a check. A command that runs inside a container costs
+// Podman a tenth of a second of CPU and two processes, which it keeps for five
+// minutes after the command has ended (exit_command_delay in
+// containers.conf(5)); once a second for as long as a foundation blocks would
+// be 600 of them.
+func paceOf(h *config.Health) pace {
+	p := pace{interval: h.Interval, most: paceMost}
+	if h.Kind == config.HealthExec || h.Kind == config.HealthPodman {
+		p.most = paceDear
+	}
+	return p
 }
 
 // after returns the time from an answer to the next probe. When the kind of
@@ -301,7 +316,7 @@ func (p *pace) after(answer error) time.Duration {
 		p.kind, p.next = kind, paceFirst
 	}
 	wait := p.next
-	p.next = min(p.next*3/2, paceMost)
+	p.next = min(p.next*3/2, p.most)
 	return wait
 }
 

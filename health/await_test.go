@@ -60,10 +60,24 @@ func passesFrom(t time.Duration) func(time.Duration) (int, error) {
 
 func TestPollingStartsAt20msAndGrowsTo1s(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		p, now := paceOf(&config.Health{Kind: config.HealthTCP}), time.Duration(0)
+		var asked []string
+		for now < 5*time.Second {
+			asked = append(asked, now.Round(time.Millisecond).String())
+			now += p.after(errRunning)
+		}
+		same(t, strings.Join(asked, " "), "0s 20ms 50ms 95ms 163ms 264ms 416ms 643ms 985ms 1.498s 2.267s 3.267s 4.267s")
+	})
+}
+
+// TestCommandsInContainersAreRunSeldom: Podman keeps two processes of each for
+// five minutes.
+func TestCommandsInContainersAreRunSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		a := script(never)
-		o := New(&fake{exec: a.exec}).Await(t.Context(), service(execCheck), []scheduler.Instance{container("c")}, time.Now().Add(5*time.Second), quiet)
+		o := New(&fake{exec: a.exec}).Await(t.Context(), service(execCheck), []scheduler.Instance{container("c")}, time.Now().Add(30*time.Second), quiet)
 		same(t, say(o), "late exec_exit: exec ready: exited with code 1")
-		same(t, a.String(), "0s 20ms 50ms 95ms 163ms 264ms 416ms 643ms 985ms 1.498s 2.267s 3.267s 4.267s 5s")
+		same(t, a.String(), "0s 20ms 50ms 95ms 163ms 264ms 416ms 643ms 985ms 1.498s 2.267s 3.42s 5.15s 7.745s 11.637s 16.637s 21.637s 26.637s 30s")
 	})
 }
 

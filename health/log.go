@@ -28,7 +28,7 @@ func (p *Prober) follow(ctx context.Context, h *config.Health, at []scheduler.In
 	}
 	ctx, cancel := context.WithDeadline(ctx, end.Add(h.Timeout))
 	defer cancel()
-	pace := pace{interval: h.Interval}
+	pace := paceOf(h)
 	said(noMatch(h))
 	for {
 		err := p.readLog(ctx, h, at, pattern)

@@ -51,6 +51,9 @@ func (p *Prober) readLog(ctx context.Context, h *config.Health, at []scheduler.I
 		return err
 	}
 	stream, err := p.containers.Logs(ctx, instance, instance.StartedAt)
+	if err != nil && ctx.Err() != nil {
+		return noMatch(h) // a log without a line may be silent up to here
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read the log of container %s: %w", instance.Container, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
@@ -353,18 +354,23 @@ func TestLogsFollowUntilTheEnd(t *testing.T) {
 	p := host.Shared(t)
 	s := task(config.KindService, server("talker", map[string]string{"LOG": "first words"}))
 	h := booted(t, p, s)
+	var last time.Time
 	for range 2 { // the second run's log has nothing of the first's
+		eventually(t, "as much time as between two attempts of a boot", func() bool { return time.Since(last) > 2*startLag })
 		at := started(t, h, s)
 		log, err := h.Logs(t.Context(), at[0], at[0].StartedAt)
 		if err != nil {
 			t.Fatal(err)
 		}
-		run(t, p, "stop", "talker")
+		if _, err := p.Podman(t.Context(), "stop", "talker"); err != nil {
+			t.Fatal(err)
+		}
 		text, err := io.ReadAll(log)
 		if err != nil || strings.Count(string(text), "first words\n") != 1 || !strings.Contains(string(text), " stop") {
 			t.Errorf("%s, %v", text, err)
 		}
 		log.Close()
+		last = time.Now()
 	}
 	log, err := h.ContainerLogs(t.Context(), mustFind(t, h, "talker").ID, LogOptions{Tail: 1})
 	if err != nil {

@@ -217,9 +217,17 @@ func (h *Host) Healthcheck(ctx context.Context, was scheduler.Instance) (ok bool
 	return false, output, err
 }
 
-// Logs follows what the instance prints; see health.Containers.
+// startLag is how far a container's own first lines may lie before the start
+// that Podman has written down: it takes the time when the OCI runtime has
+// returned, and the program runs by then. Without it a program that is ready at
+// once was never seen to say so. A former run is out of reach: bootgraph starts
+// again after a second at the soonest.
+const startLag = 500 * time.Millisecond
+
+// Logs follows what the instance prints; see health.Containers. It returns
+// when there is a line: Podman 4.3 sends no header before.
 func (h *Host) Logs(ctx context.Context, was scheduler.Instance, since time.Time) (io.ReadCloser, error) {
-	return h.ContainerLogs(ctx, was.ID, LogOptions{Follow: true, Since: since})
+	return h.ContainerLogs(ctx, was.ID, LogOptions{Follow: true, Since: since.Add(-startLag)})
 }
 
 // LogOptions say which part of a log.

@@ -53,15 +53,11 @@ something is degraded, failed or skipped.`,
 		if err != nil {
 			return err
 		}
-		unlock, err := s.dir.Lock(ctx, "apply", *lockTimeout)
+		done, err := s.takeOver(ctx, "apply", *lockTimeout)
 		if err != nil {
 			return err
 		}
-		defer unlock()
-		if err := s.connect(ctx); err != nil {
-			return err
-		}
-		defer s.close()
+		defer done()
 		if err := s.prepare(ctx, *prune); err != nil {
 			return err
 		}

@@ -39,15 +39,11 @@ Volumes stay unless --volumes is given.`,
 		if s.plan, err = s.plan.SelectDown(sel); err != nil {
 			return err
 		}
-		unlock, err := s.dir.Lock(ctx, "down", *lockTimeout)
+		done, err := s.takeOver(ctx, "down", *lockTimeout)
 		if err != nil {
 			return err
 		}
-		defer unlock()
-		if err := s.connect(ctx); err != nil {
-			return err
-		}
-		defer s.close()
+		defer done()
 		return s.down(ctx, *volumes)
 	}
 	return cmd

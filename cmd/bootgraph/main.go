@@ -138,7 +138,7 @@ func (a *app) exitCode(ctx context.Context, err error) int {
 	case errors.As(context.Cause(ctx), &interrupt):
 		a.say("error", interrupt.Error(), "interrupted")
 		return interrupt.Exit
-	case errors.Is(err, errTold):
+	case errors.Is(err, errTold), errors.Is(err, syscall.EPIPE): // who read the output has gone: head, less
 		return exitCannot
 	case errors.As(err, &held):
 		a.say("error", err.Error(), "locked")

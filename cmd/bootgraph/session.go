@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"bootgraph/config"
 	"bootgraph/journal"
@@ -57,6 +58,20 @@ func (s *session) connect(ctx context.Context) error {
 	}
 	s.client, s.host = client, podman.NewHost(client, s.file, s.replace)
 	return nil
+}
+
+// takeOver makes this process the only one at work on the configuration and
+// connects; done gives both back.
+func (s *session) takeOver(ctx context.Context, command string, timeout time.Duration) (done func(), err error) {
+	unlock, err := s.dir.Lock(ctx, command, timeout)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.connect(ctx); err != nil {
+		unlock()
+		return nil, err
+	}
+	return func() { s.close(); unlock() }, nil
 }
 
 func (s *session) close() {

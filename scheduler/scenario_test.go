@@ -61,7 +61,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestOnePlanGivesOneEventLog boots every scenario again and again.
+// TestOnePlanGivesOneEventLog boots one plan again and again.
 func TestOnePlanGivesOneEventLog(t *testing.T) {
 	file := layered(3, 3, 5)
 	plan, _ := Compile(file)

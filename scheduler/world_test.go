@@ -51,10 +51,12 @@ func (w *fakeWorld) Prepare(ctx context.Context, t *Task) error {
 	w.pulls[t.Name]++
 	w.mu.Unlock()
 	a := w.attempt(t.Name, n)
-	select {
-	case <-time.After(a.pull):
-	case <-ctx.Done():
-		return context.Canceled
+	if a.pull > 0 {
+		select {
+		case <-time.After(a.pull):
+		case <-ctx.Done():
+			return context.Canceled
+		}
 	}
 	if a.noImage {
 		return errors.New("no such image")

@@ -87,8 +87,8 @@ func (s *session) serviceStatus(ctx context.Context, prober scheduler.Prober, t 
 	switch {
 	case err != nil:
 		return now, err
-	case !why.IsZero() && known && before.State == scheduler.Skipped:
-		return before, nil
+	case !why.IsZero() && known && before.State.Settled() && !before.State.Ready() && before.State != scheduler.Degraded:
+		return before, nil // it has not run since, and the boot knows why
 	case why.Code == "not_found":
 		now.State, now.Cause = scheduler.Pending, why
 		return now, nil

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -40,6 +41,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the whole program but for the process around it.
 func run(args []string, stdout, stderr io.Writer) int {
+	// net/http writes to it what a server says unasked; a check has told it
+	// as its cause, without the server's escape codes.
+	log.SetOutput(io.Discard)
 	ctx, stop := withSignals(context.Background())
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr}

@@ -18,11 +18,16 @@ import (
 // declare registers the name of a block.
 func (d *decoder) declare(what string, block *hcl.Block) (string, hcl.Range) {
 	name, where := block.Labels[0], d.header(block)
+	d.named(block, name)
+	d.claim(what, name, where)
+	return name, where
+}
+
+// named checks the name that a block has, or one of its instances.
+func (d *decoder) named(block *hcl.Block, name string) {
 	if err := checkName(name); err != nil {
 		d.fail(block.LabelRanges[0], "Invalid name", "%s", sentence(err))
 	}
-	d.claim(what, name, where)
-	return name, where
 }
 
 // claim registers a name that may be taken once, and reports it if it is. The
@@ -53,61 +58,186 @@ func (d *decoder) references(a *hcl.Attribute, from string, stage int) []Referen
 	var refs []Reference
 	seen := map[string]bool{}
 	for _, expr := range d.elements(a) {
-		where := expr.Range()
-		kind, name, ok := d.reference(expr)
+		ref, ok := d.reference(expr)
 		if !ok {
 			continue
 		}
-		to, exists := d.known[name]
-		switch {
-		case !exists && d.holes:
-			// It may be in what could not be read.
-		case !exists:
-			d.fail(where, "Unknown "+string(kind), "There is no %s %q.%s", kind, name, d.didYouMean(name, d.order))
-		case name == from:
-			d.fail(where, "Reference to itself", "%s can't wait for itself.", name)
-		case to.kind != kind:
-			d.fail(where, "Unknown "+string(kind), "%s is a %s: write %s.", name, to.kind, spell(to.kind, name))
-		case to.stage > stage:
-			d.fail(where, "Reference to a later stage", "%s is in a stage that starts only when this one is passed, so it would never be there in time: move %s to an earlier stage, or %s to a later one.", name, name, from)
-		case seen[name]:
-			d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Repeated reference",
-				Detail: fmt.Sprintf("%s is in %s already; once is enough.", name, a.Name), Subject: &where})
-		default:
-			refs = append(refs, Reference{Target: name, Range: where})
+		where, repeated := expr.Range(), false
+		for _, name := range d.targetsOf(ref, where, a.Name, from, stage) {
+			if !seen[name] {
+				refs = append(refs, Reference{Target: name, Range: where})
+			}
+			repeated = repeated || seen[name]
 			seen[name] = true
+		}
+		if repeated {
+			d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Repeated reference",
+				Detail: fmt.Sprintf("%s is in %s already; once is enough.", ref, a.Name), Subject: &where})
 		}
 	}
 	return refs
 }
 
-// reference reads service.NAME or job.NAME; a name that is no identifier is
-// written service["NAME"]. The string "service.NAME" is the form in JSON only:
-// in native syntax a reference is not text.
-func (d *decoder) reference(expr hcl.Expression) (kind Kind, name string, ok bool) {
+// targetsOf are the names of the services that a reference is to: one, or
+// all instances of one with for_each.
+func (d *decoder) targetsOf(ref reference, where hcl.Range, attribute, from string, stage int) (names []string) {
+	to, exists := d.known[ref.label]
+	switch {
+	case !exists && d.holes:
+		return nil // it may be in what could not be read
+	case !exists:
+		d.fail(where, "Unknown "+string(ref.kind), "There is no %s %q.%s", ref.kind, ref.label, d.otherwise(ref.label))
+		return nil
+	case to.kind != ref.kind && ref.label != from:
+		d.fail(where, "Unknown "+string(ref.kind), "%s is a %s: write %s.", ref.label, to.kind, reference{to.kind, ref.label, ref.key, ref.keyed})
+		return nil
+	case to.stage > stage:
+		d.fail(where, "Reference to a later stage", "%s is in a stage that starts only when this one is passed, so it would never be there in time: move %s to an earlier stage, or %s to a later one.", ref.label, ref.label, from)
+		return nil
+	case to.unclear:
+		return nil
+	case ref.keyed && to.raw.ForEach == nil:
+		d.fail(where, "Unknown instance", "%s has no for_each, so it has no keys: write %s.", ref.label, spell(ref.kind, ref.label))
+		return nil
+	}
+	var keys []string
+	found, disabled := false, false
+	for _, i := range to.instances {
+		keys = append(keys, i.key)
+		if ref.keyed && i.key != ref.key {
+			continue
+		}
+		found, disabled = true, disabled || !i.enabled
+		if i.enabled {
+			names = append(names, i.name)
+		}
+	}
+	switch {
+	case ref.keyed && !found:
+		d.fail(where, "Unknown instance", "%s has no key %q.%s", ref.label, ref.key, d.didYouMean(ref.key, keys))
+	case disabled && len(names) == 0 && attribute == "depends_on":
+		d.fail(where, "Reference to a disabled "+string(ref.kind), "%s is left out by enabled (%s), so this could never start: leave it out too, or put %s into wants.", ref, place(to.raw.Enabled.Range), ref)
+	case slices.Contains(names, from):
+		d.fail(where, "Reference to itself", "%s can't wait for itself.", from)
+		return nil
+	}
+	return names
+}
+
+// otherwise says what a label that is none could be meant for.
+func (d *decoder) otherwise(label string) string {
+	for _, other := range d.order {
+		for _, i := range d.known[other].instances {
+			if i.name == label {
+				return fmt.Sprintf(" It is one of several: write %s.", reference{d.known[other].kind, other, i.key, true})
+			}
+		}
+	}
+	return d.didYouMean(label, d.order)
+}
+
+// reference is what is written: service.LABEL or service.LABEL["KEY"].
+type reference struct {
+	kind  Kind
+	label string
+	key   string
+	keyed bool
+}
+
+func (r reference) String() string {
+	if r.keyed {
+		return fmt.Sprintf("%s[%q]", spell(r.kind, r.label), r.key)
+	}
+	return spell(r.kind, r.label)
+}
+
+const referenceForms = `A reference is service.NAME or job.NAME, or service["NAME"] where the name has dots or begins with a digit; ["KEY"] after it is one instance of a for_each.`
+
+// reference reads one. The string "service.NAME" is the form in JSON only: in
+// native syntax a reference is not text.
+func (d *decoder) reference(expr hcl.Expression) (ref reference, ok bool) {
 	where := subject(expr)
-	path, diags := hcl.AbsTraversalForExpr(expr)
-	if diags.HasErrors() {
+	root, steps, ok := d.steps(expr)
+	if !ok {
+		return ref, false
+	}
+	if root == "" {
 		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME.%s", d.unquote(expr))
-		return "", "", false
+		return ref, false
 	}
-	kind = Kind(path.RootName())
-	if other, exists := d.known[string(kind)]; exists && len(path) == 1 {
-		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME: write %s.", spell(other.kind, string(kind)))
-		return "", "", false
+	if other, exists := d.known[root]; exists && len(steps) == 0 {
+		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME: write %s.", spell(other.kind, root))
+		return ref, false
 	}
-	if name, ok = member(path); ok && (kind == KindService || kind == KindJob) {
-		return kind, name, true
+	ref = reference{kind: Kind(root)}
+	if (ref.kind != KindService && ref.kind != KindJob) || len(steps) == 0 || len(steps) > 2 || len(steps) == 2 && !steps[1].index {
+		d.fail(where, "Invalid reference", referenceForms)
+		return ref, false
 	}
-	d.fail(where, "Invalid reference", `A reference is service.NAME or job.NAME, or service["NAME"] where the name has dots or begins with a digit.`)
-	return "", "", false
+	ref.label = steps[0].name
+	if ref.keyed = len(steps) == 2; ref.keyed {
+		ref.key = steps[1].name
+	}
+	return ref, true
+}
+
+// step is .NAME or ["NAME"].
+type step struct {
+	name  string
+	index bool
+}
+
+// steps takes a reference apart. The keys in it may be expressions, as in
+// service.worker[each.key]. The root is "" if it is no reference at all; ok is
+// false if that has been reported.
+func (d *decoder) steps(expr hcl.Expression) (root string, steps []step, ok bool) {
+	if index, is := expr.(*hclsyntax.IndexExpr); is {
+		if root, steps, ok = d.steps(index.Collection); !ok || root == "" {
+			return root, steps, ok
+		}
+		key, good := d.eval("the key of a reference", index.Key, cty.String)
+		if !good {
+			return "", nil, false
+		}
+		if key.IsNull() {
+			return "", nil, true
+		}
+		return root, append(steps, step{key.AsString(), true}), true
+	}
+	path, diags := hcl.AbsTraversalForExpr(expr)
+	if inJSON(expr.Range().Filename) {
+		text, good := d.eval("a reference", expr, cty.String)
+		if !good {
+			return "", nil, false
+		}
+		if path = nil; !text.IsNull() && len(text.AsString()) < maxShown {
+			path, diags = hclsyntax.ParseTraversalAbs([]byte(text.AsString()), "", hcl.InitialPos)
+		}
+	}
+	if diags.HasErrors() || len(path) == 0 {
+		return "", nil, true
+	}
+	for _, part := range path[1:] {
+		switch part := part.(type) {
+		case hcl.TraverseAttr:
+			steps = append(steps, step{part.Name, false})
+		case hcl.TraverseIndex:
+			if part.Key.Type() != cty.String {
+				return path.RootName(), nil, true
+			}
+			steps = append(steps, step{part.Key.AsString(), true})
+		default:
+			return path.RootName(), nil, true
+		}
+	}
+	return path.RootName(), steps, true
 }
 
 // unquote says how to write a reference that was given as a string. In JSON
 // that was right, and the string is wrong.
 func (d *decoder) unquote(expr hcl.Expression) string {
-	v, diags := expr.Value(d.scope)
-	if d.json || diags.HasErrors() || v.Type() != cty.String || v.IsNull() {
+	v, ok := literal(expr)
+	if inJSON(expr.Range().Filename) || !ok || v.Type() != cty.String || v.IsNull() {
 		return ""
 	}
 	text := v.AsString()
@@ -237,7 +367,7 @@ func (d *decoder) checkPorts() {
 				continue
 			}
 			first, second := other, port
-			if first.where.Start.Byte > second.where.Start.Byte {
+			if compareRanges(first.where, second.where) > 0 {
 				first, second = second, first
 			}
 			d.fail(second.where, "Duplicate host port", "Port %d/%s of the host is published already, at %s: only one container can have it.",

@@ -3,8 +3,8 @@
 // in a file becomes an HCL diagnostic, and all of them are found in one go.
 //
 // It knows nothing of graphs (a cycle is the scheduler's to find), of
-// containers that exist, or of time passing. It contacts nothing and reads
-// only the boot file and the env files that it names.
+// containers that exist, or of time passing. It contacts nothing, runs nothing,
+// and reads only the boot file, the files that it names, and the environment.
 package config
 
 import (
@@ -28,20 +28,30 @@ const (
 	MaxSource      = 4 << 20 // bytes of source in all
 	MaxNesting     = 100     // brackets, blocks and templates inside each other
 	MaxServices    = 10_000
-	MaxList        = 1_000 // elements of one list or map
+	MaxFiles       = 1_000   // of one directory
+	MaxList        = 1_000   // elements of one list, map or for_each
+	MaxValue       = 1 << 20 // bytes, about, of what a variable, a local or a function gives
+	MaxSecret      = 512_000 // bytes of a secret's value; Podman's bound
 	MaxDuration    = 24 * time.Hour
 	MaxDiagnostics = 20 // printed; the rest is counted
 )
 
-// File is one configuration: what a boot file, or later a directory of them,
-// says.
+// File is one configuration: what a boot file, or a directory of them, says.
 type File struct {
 	Name       string // of the configuration; owns containers by the label bootgraph.name
 	Dir        string // absolute directory of the file; relative host paths start here
 	Connection string // podman { connection }; "" where the file names none
+	Secrets    []*Secret
 	Networks   []Network
 	Volumes    []Volume
 	Stages     []*Stage // in boot order; the first is the foundation
+}
+
+// Secret is a Podman secret that is made from a value of the host.
+type Secret struct {
+	Name  string
+	Value Sensitive `json:",omitzero"` // empty unless Inputs.Secrets asked for it
+	Range hcl.Range // the header: secret "name"
 }
 
 // Network is a network that is created before the first stage if it does not
@@ -119,11 +129,12 @@ type Container struct {
 	Command     []string
 	Entrypoint  []string
 	Env         map[string]string // env_file merged below env
+	Sensitive   map[string]bool   // keys of Env whose values are shown nowhere
 	Ports       []Port
 	Volumes     []Mount
 	Networks    []string // names; NetworkMode is bridge then
 	NetworkMode string   // "", bridge, host, none or container:NAME
-	Secrets     []Secret
+	Secrets     []SecretMount
 	User        string
 	Workdir     string
 	Hostname    string
@@ -168,11 +179,12 @@ type Mount struct {
 // Bind says whether the source is a path of the host.
 func (m Mount) Bind() bool { return len(m.Source) > 0 && m.Source[0] == '/' }
 
-// Secret is a Podman secret given to a container, as in podman-run(1)
+// SecretMount is a Podman secret given to a container, as in podman-run(1)
 // --secret NAME[,type=mount|env][,target=][,uid=][,gid=][,mode=].
-type Secret struct {
+type SecretMount struct {
 	Name   string
-	Type   string // mount or env
+	Value  Sensitive `json:",omitzero"` // where the configuration has a secret block of that name
+	Type   string    // mount or env
 	Target string
 	UID    uint32
 	GID    uint32

@@ -67,7 +67,8 @@ func TestDiagnostics(t *testing.T) {
 		path, _ := filepath.Abs(path)
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
 			archive := unpack(t, path)
-			file, sources, diags := Load(archive.Files[0].Name)
+			what, in := inputsOf(archive)
+			file, sources, diags := Load(what, in)
 			if (file == nil) != diags.HasErrors() {
 				t.Errorf("file %v with errors %v", file != nil, diags.HasErrors())
 			}
@@ -75,6 +76,37 @@ func TestDiagnostics(t *testing.T) {
 			golden(t, path, archive, "subjects", subjects(sources, diags))
 		})
 	}
+}
+
+// inputsOf is what an archive loads, and with what: its first file, unless its
+// part "given" says "directory", with its lines of --var, --var-file, env
+// NAME=VALUE and secrets.
+func inputsOf(archive *txtar.Archive) (path string, in Inputs) {
+	path = archive.Files[0].Name
+	env := map[string]string{}
+	in.Getenv = func(name string) (string, bool) { value, ok := env[name]; return value, ok }
+	for _, file := range archive.Files {
+		if file.Name != "given" {
+			continue
+		}
+		for line := range strings.Lines(string(file.Data)) {
+			word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			switch word {
+			case "directory":
+				path = "."
+			case "--var":
+				in.Vars = append(in.Vars, rest)
+			case "--var-file":
+				in.VarFiles = append(in.VarFiles, rest)
+			case "env":
+				name, value, _ := strings.Cut(rest, "=")
+				env[name] = value
+			case "secrets":
+				in.Secrets = true
+			}
+		}
+	}
+	return path, in
 }
 
 func seeds(f *testing.F, path string) []txtar.File {
@@ -98,8 +130,11 @@ func subjects(sources Sources, diags hcl.Diagnostics) string {
 	var out strings.Builder
 	for _, diag := range diags {
 		if diag.Subject != nil {
-			r := *diag.Subject
-			fmt.Fprintf(&out, "%d,%d-%d,%d %s\n", r.Start.Line, r.Start.Column, r.End.Line, r.End.Column, r.SliceBytes(sources[r.Filename].Bytes))
+			r, text := *diag.Subject, ""
+			if file := sources[r.Filename]; file != nil {
+				text = string(r.SliceBytes(file.Bytes))
+			}
+			fmt.Fprintf(&out, "%d,%d-%d,%d %s\n", r.Start.Line, r.Start.Column, r.End.Line, r.End.Column, text)
 		}
 	}
 	return out.String()
@@ -112,13 +147,14 @@ const everything = "../testdata/config/everything.txtar"
 func TestEverythingDecodes(t *testing.T) {
 	path, _ := filepath.Abs(everything)
 	archive := unpack(t, path)
-	file, sources, diags := Load("boot.hcl")
+	_, in := inputsOf(archive)
+	file, sources, diags := Load("boot.hcl", in)
 	if len(diags) > 0 {
 		t.Fatal(render(t, sources, diags))
 	}
 	golden(t, path, archive, "want.json", dump(t, file))
 
-	twin, sources, diags := Load("boot.hcl.json")
+	twin, sources, diags := Load("boot.hcl.json", in)
 	if len(diags) > 0 {
 		t.Fatal(render(t, sources, diags))
 	}
@@ -202,24 +238,24 @@ func TestNameDefaultsToTheDirectory(t *testing.T) {
 
 func TestFileWithoutStagesIsValid(t *testing.T) {
 	for _, src := range []string{"", "# nothing yet\n", "\uFEFF", "\r\n"} {
-		file, sources, diags := Parse("boot.hcl", []byte(src))
+		file, sources, diags := Parse("boot.hcl", []byte(src), Inputs{})
 		if file == nil || len(diags) > 0 || len(file.Stages) > 0 {
 			t.Errorf("%q: %s", src, render(t, sources, diags))
 		}
 	}
-	if file, _, diags := Parse("boot.hcl.json", []byte("{}")); file == nil || len(diags) > 0 {
+	if file, _, diags := Parse("boot.hcl.json", []byte("{}"), Inputs{}); file == nil || len(diags) > 0 {
 		t.Errorf("JSON: %v", diags)
 	}
 }
 
 func TestLineEndsAndByteOrderMarkMakeNoDifference(t *testing.T) {
 	const src = "stage \"a\" {\n  service \"s\" {\n    image = \"x\"\n    env = {\n      A = \"1\"\n    }\n  }\n}\n"
-	want, _, diags := Parse("boot.hcl", []byte(src))
+	want, _, diags := Parse("boot.hcl", []byte(src), Inputs{})
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
 	for _, other := range []string{strings.ReplaceAll(src, "\n", "\r\n"), "\uFEFF" + src} {
-		got, sources, diags := Parse("boot.hcl", []byte(other))
+		got, sources, diags := Parse("boot.hcl", []byte(other), Inputs{})
 		if len(diags) > 0 {
 			t.Fatal(render(t, sources, diags))
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
 const maxAttempts = 1_000
@@ -15,45 +16,78 @@ const maxAttempts = 1_000
 // decoder turns raw structs into those of config.go. It goes on after an
 // error, so that all are found; what is in error stays zero.
 type decoder struct {
-	dir   string
-	json  bool
-	scope *hcl.EvalContext // of every expression; empty as yet
-	diags hcl.Diagnostics
+	dir       string
+	in        Inputs
+	sources   Sources          // files of variables are added to them
+	outermost *hcl.EvalContext // what expressions outside of any for_each see
+	scope     *hcl.EvalContext // of the expressions at hand
+	diags     hcl.Diagnostics
 
-	names   map[string]map[string]hcl.Range // what kind of thing, name, where first declared
-	known   map[string]known                // services and jobs, whether or not they decode
-	order   []string                        // their names in the order of the file
-	torn    map[*hcl.Block]bool             // blocks with something in them that was not understood
-	holes   bool                            // one of them may have been a service
-	guesses int
-	ports   []at[Port]          // published by all containers
-	unsure  map[*Container]bool // whose ports are in error
+	members map[string]map[string]state     // of var, local and secret
+	values  map[string]map[string]cty.Value // of those that are ready
+
+	locals     map[string]*hcl.Attribute
+	localOrder []string // in the order of the files
+	chain      []string // locals being evaluated, each for the one before it
+
+	secretValues map[string]Sensitive
+
+	names     map[string]map[string]hcl.Range // what kind of thing, name, where first declared
+	known     map[string]*known               // services and jobs by label, whether or not they decode
+	instances map[*rawService][]instance      // those that are enabled
+	order     []string                        // their labels in the order of the file
+	torn      map[*hcl.Block]bool             // blocks with something in them that was not understood
+	holes     bool                            // one of them may have been a service
+	guesses   int
+	ports     []at[Port]          // published by all containers
+	unsure    map[*Container]bool // whose ports are in error
 }
 
-// known is what a reference needs to know of a service.
+// known is what a reference needs to know of a service or job.
 type known struct {
-	kind  Kind
-	stage int
+	raw       *rawService
+	kind      Kind
+	stage     int
+	where     hcl.Range
+	instances []instance
+	unclear   bool // which ones there are is in error
 }
 
-func newDecoder(dir string, json bool) *decoder {
-	return &decoder{
-		dir:    dir,
-		json:   json,
-		scope:  &hcl.EvalContext{},
-		names:  map[string]map[string]hcl.Range{},
-		known:  map[string]known{},
-		torn:   map[*hcl.Block]bool{},
-		unsure: map[*Container]bool{},
+func newDecoder(dir string, in Inputs, sources Sources) *decoder {
+	d := &decoder{
+		dir:          dir,
+		in:           in,
+		sources:      sources,
+		members:      map[string]map[string]state{},
+		values:       map[string]map[string]cty.Value{},
+		locals:       map[string]*hcl.Attribute{},
+		secretValues: map[string]Sensitive{},
+		names:        map[string]map[string]hcl.Range{},
+		known:        map[string]*known{},
+		instances:    map[*rawService][]instance{},
+		torn:         map[*hcl.Block]bool{},
+		unsure:       map[*Container]bool{},
 	}
+	for _, root := range []string{"var", "local", "secret"} {
+		d.members[root], d.values[root] = map[string]state{}, map[string]cty.Value{}
+	}
+	d.outermost = &hcl.EvalContext{Functions: d.functions()}
+	d.scope = d.outermost
+	return d
 }
 
-// file decodes the whole. The order matters: networks before the containers
-// that join them, the names of all services before any reference.
-func (d *decoder) file(body hcl.Body) *File {
-	raw := &rawFile{}
-	d.fill(raw, nil, body)
-	f := &File{Dir: d.dir, Name: one(d, raw.Name, validName)}
+// file decodes the whole. The order matters: values before what is made of
+// them, networks before the containers that join them, the names of all
+// services before any reference.
+func (d *decoder) file(bodies []hcl.Body) *File {
+	raw := d.merge(bodies)
+	d.variables(raw.Variables)
+	d.declareLocals(raw.Locals)
+	for _, block := range raw.Secrets { // a local may name one
+		d.define("secret", block.Block.Labels[0], cty.StringVal(block.Block.Labels[0]))
+	}
+	d.evaluateLocals()
+	f := &File{Dir: d.dir, Name: one(d, raw.Name, validName), Secrets: d.secrets(raw.Secrets)}
 	if f.Name == "" {
 		f.Name = nameOf(d.dir)
 	}
@@ -74,19 +108,7 @@ func (d *decoder) file(body hcl.Body) *File {
 		name, where := d.declare("volume", block.Block)
 		f.Volumes = append(f.Volumes, Volume{Name: name, Range: where})
 	}
-	// All names first: a reference may point forward within its stage, and
-	// one to something that is broken is no error of its own.
-	for i, stage := range raw.Stages {
-		for _, block := range d.services(stage) {
-			name := block.Block.Labels[0]
-			if _, twice := d.known[name]; !twice {
-				d.known[name] = known{kind: Kind(block.Block.Type), stage: i}
-				d.order = append(d.order, name)
-			}
-		}
-	}
-	if len(d.order) > MaxServices {
-		d.fail(d.header(raw.Stages[0].Block), "Too many services", "There are %d services and jobs; a configuration has at most %d.", len(d.order), MaxServices)
+	if !d.register(raw.Stages) {
 		return f
 	}
 	for i, stage := range raw.Stages {
@@ -96,11 +118,64 @@ func (d *decoder) file(body hcl.Body) *File {
 	return f
 }
 
+// merge makes one file of all.
+func (d *decoder) merge(bodies []hcl.Body) *rawFile {
+	all := &rawFile{}
+	for _, body := range bodies {
+		raw := &rawFile{}
+		d.fill(raw, nil, body)
+		switch {
+		case all.Name == nil:
+			all.Name = raw.Name
+		case raw.Name != nil:
+			d.fail(raw.Name.NameRange, "Duplicate name", "The configuration has a name already, at %s.", place(all.Name.NameRange))
+		}
+		all.Podman = append(all.Podman, raw.Podman...)
+		all.Variables = append(all.Variables, raw.Variables...)
+		all.Locals = append(all.Locals, raw.Locals...)
+		all.Secrets = append(all.Secrets, raw.Secrets...)
+		all.Networks = append(all.Networks, raw.Networks...)
+		all.Volumes = append(all.Volumes, raw.Volumes...)
+		all.Stages = append(all.Stages, raw.Stages...)
+	}
+	return all
+}
+
+// register takes down the names of all services and jobs, and which of them
+// there are: a reference may point forward within its stage, and one to
+// something that is broken is no error of its own.
+func (d *decoder) register(stages []*rawStage) bool {
+	services := 0
+	for i, stage := range stages {
+		for _, raw := range d.services(stage) {
+			k := &known{raw: raw, kind: Kind(raw.Block.Type), stage: i, where: d.header(raw.Block)}
+			var ok bool
+			k.instances, ok = d.repeat(raw.Block, &raw.rawRepeat)
+			k.unclear = !ok
+			d.instances[raw] = k.instances
+			for _, instance := range k.instances {
+				if instance.enabled {
+					services++
+				}
+			}
+			if label := raw.Block.Labels[0]; d.known[label] == nil {
+				d.known[label] = k
+				d.order = append(d.order, label)
+			}
+			if services > MaxServices {
+				d.fail(k.where, "Too many services", "With this there are %d services and jobs; a configuration has at most %d.", services, MaxServices)
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // services are the services and jobs of a stage in the order of the file.
 func (d *decoder) services(raw *rawStage) []*rawService {
 	all := slices.Concat(raw.Services, raw.Jobs)
 	slices.SortStableFunc(all, func(a, b *rawService) int {
-		return cmp.Compare(d.header(a.Block).Start.Byte, d.header(b.Block).Start.Byte)
+		return compareRanges(a.Block.TypeRange, b.Block.TypeRange)
 	})
 	return all
 }
@@ -124,16 +199,24 @@ func (d *decoder) stage(raw *rawStage, index int) *Stage {
 	}
 	health := d.checks(raw.Health)
 	for _, block := range d.services(raw) {
-		s.Services = append(s.Services, d.service(block, s, index, health))
+		for _, i := range d.instances[block] {
+			if i.enabled {
+				back := d.within(i.scope)
+				s.Services = append(s.Services, d.service(block, i.name, s, index, health))
+				back()
+			}
+		}
 	}
 	return s
 }
 
-// service decodes a service or job. Its own timeout and attempts go over the
+// service decodes a service or job, or one instance of it. Its own timeout and attempts go over the
 // stage's, and so does its health, all or nothing: checks are not mixed.
-func (d *decoder) service(raw *rawService, stage *Stage, index int, health []Health) *Service {
+func (d *decoder) service(raw *rawService, name string, stage *Stage, index int, health []Health) *Service {
 	kind := Kind(raw.Block.Type)
-	name, where := d.declare(serviceOrJob, raw.Block)
+	where := d.header(raw.Block)
+	d.named(raw.Block, name)
+	d.claim(serviceOrJob, name, where)
 	s := &Service{
 		Name:      name,
 		Kind:      kind,
@@ -176,10 +259,22 @@ func (d *decoder) containers(raw *rawService, s *Service) bool {
 	}
 	switch {
 	case components:
+		all := true
 		for _, block := range raw.Components {
-			s.Containers = append(s.Containers, d.component(block, s))
+			instances, ok := d.repeat(block.Block, &block.rawRepeat)
+			all = all && ok
+			for _, i := range instances {
+				if i.enabled {
+					back := d.within(i.scope)
+					s.Containers = append(s.Containers, d.component(block, i.name, s))
+					back()
+				}
+			}
 		}
-		return true
+		if all && len(s.Containers) == 0 {
+			d.fail(s.Range, "No components", "All components of %s are left out, so there is nothing to run: give the %s enabled = false, or one of them true.", s.Name, s.Kind)
+		}
+		return all && len(s.Containers) > 0
 	case existing:
 		return d.existing(raw.Containers, s)
 	}
@@ -189,11 +284,9 @@ func (d *decoder) containers(raw *rawService, s *Service) bool {
 }
 
 // component decodes one of several containers of a service.
-func (d *decoder) component(raw *rawComponent, s *Service) *Container {
-	name, where := raw.Block.Labels[0], d.header(raw.Block)
-	if err := checkName(name); err != nil {
-		d.fail(raw.Block.LabelRanges[0], "Invalid name", "%s", sentence(err))
-	}
+func (d *decoder) component(raw *rawComponent, name string, s *Service) *Container {
+	where := d.header(raw.Block)
+	d.named(raw.Block, name)
 	if !d.given(raw.Image) && !d.torn[raw.Block] {
 		d.fail(where, "Missing image", "Each component has an image of its own.")
 	}
@@ -206,8 +299,8 @@ func (d *decoder) given(a *hcl.Attribute) bool {
 	if a == nil {
 		return false
 	}
-	v, diags := a.Expr.Value(d.scope)
-	return diags.HasErrors() || !v.IsNull()
+	v, ok := d.value(a.Expr)
+	return !ok || !v.IsNull()
 }
 
 // refuse reports the container attributes of a service that has no container
@@ -242,22 +335,24 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 	tmpfs, _ := each(d, raw.Tmpfs, parseTmpfs)
 	ulimits, _ := each(d, raw.Ulimits, parseUlimit)
 	ports, portsOK := each(d, raw.Ports, parsePort)
+	env, hidden := d.env(raw)
 	c := &Container{
 		Name:        s.Name,
 		Component:   component,
 		Image:       one(d, raw.Image, parseImage),
 		Command:     list(d, raw.Command, anyText),
 		Entrypoint:  list(d, raw.Entrypoint, anyText),
-		Env:         d.env(raw),
+		Env:         env,
+		Sensitive:   hidden,
 		Ports:       values(ports),
 		Volumes:     values(mounts),
 		Networks:    d.networks(raw.Networks),
 		NetworkMode: one(d, raw.NetworkMode, parseNetworkMode),
-		Secrets:     list(d, raw.Secrets, parseSecret),
+		Secrets:     d.attach(list(d, raw.Secrets, parseSecret)),
 		User:        one(d, raw.User, parseUser),
 		Workdir:     one(d, raw.Workdir, parseInside),
 		Hostname:    one(d, raw.Hostname, parseHostname),
-		Labels:      d.pairs(raw.Labels, checkLabel),
+		Labels:      d.text(raw.Labels, checkLabel),
 		Restart:     one(d, raw.Restart, parseRestart),
 		StopTimeout: cmp.Or(one(d, raw.StopTimeout, parseSeconds), DefaultStopTimeout),
 		StopSignal:  one(d, raw.StopSignal, parseSignal),
@@ -267,14 +362,14 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 		Ulimits:     values(ulimits),
 		CapAdd:      list(d, raw.CapAdd, parseCapability),
 		CapDrop:     list(d, raw.CapDrop, parseCapability),
-		Privileged:  d.boolean(raw.Privileged),
-		ReadOnly:    d.boolean(raw.ReadOnly),
+		Privileged:  d.boolean(raw.Privileged, false),
+		ReadOnly:    d.boolean(raw.ReadOnly, false),
 		Tmpfs:       values(tmpfs),
 		Devices:     list(d, raw.Devices, parseDevice),
 		SecurityOpt: list(d, raw.SecurityOpt, d.parseSecurityOpt),
 		DNS:         list(d, raw.DNS, parseAddr),
 		ExtraHosts:  list(d, raw.ExtraHosts, parseExtraHost),
-		Init:        d.boolean(raw.Init),
+		Init:        d.boolean(raw.Init, false),
 		Pull:        cmp.Or(one(d, raw.Pull, choice(PullMissing, PullAlways, PullNever)), PullMissing),
 		Range:       where,
 	}
@@ -295,22 +390,31 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 }
 
 // env merges the env files, the later over the earlier, and env over them, as
-// podman-run(1) does with --env-file and --env.
-func (d *decoder) env(raw *rawContainer) map[string]string {
-	env := map[string]string{}
+// podman-run(1) does with --env-file and --env. What comes from a file is
+// sensitive: that is where passwords are put.
+func (d *decoder) env(raw *rawContainer) (env map[string]string, hidden map[string]bool) {
+	env, hidden = map[string]string{}, map[string]bool{}
 	list(d, raw.EnvFile, func(path string) (string, error) {
 		if path == "" {
 			return "", errors.New(`"" is not the name of a file`)
 		}
 		return path, readEnvFile(d.path(path), path, env)
 	})
-	for key, value := range d.pairs(raw.Env, func(key, _ string) error { return checkEnvKey(key) }) {
+	for key := range env {
+		hidden[key] = true
+	}
+	own, secret := d.pairs(raw.Env, true, func(key, _ string) error { return checkEnvKey(key) })
+	for key, value := range own {
 		env[key] = value
+		delete(hidden, key)
+		if secret[key] {
+			hidden[key] = true
+		}
 	}
 	if len(env) == 0 {
-		return nil
+		return nil, nil
 	}
-	return env
+	return env, hidden
 }
 
 // path is a path of the host; a relative one starts at the file's directory.

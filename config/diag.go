@@ -55,7 +55,7 @@ func visible(s string) string {
 // since hcl goes through all it is given, and slowly. There is none where it
 // would be very long.
 func snippet(sources Sources, diag *hcl.Diagnostic) Sources {
-	if diag.Subject == nil || sources[diag.Subject.Filename] == nil {
+	if _, secret := diag.Extra.(unquoted); secret || diag.Subject == nil || sources[diag.Subject.Filename] == nil {
 		return nil
 	}
 	file, shown := sources[diag.Subject.Filename], *diag.Subject
@@ -81,13 +81,26 @@ func snippet(sources Sources, diag *hcl.Diagnostic) Sources {
 func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 	order := func(a, b *hcl.Diagnostic) int {
 		return cmp.Or(
-			cmp.Compare(a.Subject.Filename, b.Subject.Filename),
-			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
+			compareRanges(start(a), start(b)),
 			cmp.Compare(a.Summary, b.Summary),
 			cmp.Compare(a.Detail, b.Detail))
 	}
 	slices.SortStableFunc(diags, order)
 	return slices.CompactFunc(diags, func(a, b *hcl.Diagnostic) bool { return order(a, b) == 0 })
+}
+
+// start is where a diagnostic points to; one that points nowhere goes first.
+func start(diag *hcl.Diagnostic) hcl.Range {
+	if diag.Subject == nil {
+		return hcl.Range{}
+	}
+	return *diag.Subject
+}
+
+// compareRanges brings places into the order of a configuration: that of the
+// names of its files, and within one of the source.
+func compareRanges(a, b hcl.Range) int {
+	return cmp.Or(cmp.Compare(a.Filename, b.Filename), cmp.Compare(a.Start.Byte, b.Start.Byte))
 }
 
 // sentence ends the text of an error with a full stop if nothing ends it yet.

@@ -107,7 +107,7 @@ func checkNative(filename string, src []byte) hcl.Diagnostics {
 			}
 		}
 		tokens, diags := hclsyntax.LexConfig(src[start.Byte:end], filename, start)
-		bad, open := checkTokens(tokens)
+		bad, open := checkTokens(tokens, false)
 		if bad != nil {
 			return hcl.Diagnostics{bad}
 		}
@@ -148,7 +148,7 @@ var operators = []hclsyntax.TokenType{
 
 // checkTokens counts what nests and what chains, and tells whether something
 // is open at the end.
-func checkTokens(tokens hclsyntax.Tokens) (bad *hcl.Diagnostic, open bool) {
+func checkTokens(tokens hclsyntax.Tokens, inJSON bool) (bad *hcl.Diagnostic, open bool) {
 	type level struct {
 		end   hclsyntax.TokenType
 		chain int // operators it hangs on, on all levels around it
@@ -176,9 +176,10 @@ func checkTokens(tokens hclsyntax.Tokens) (bad *hcl.Diagnostic, open bool) {
 			}
 		case hclsyntax.TokenIdent:
 			// [for x in list : ...] inside one another multiplies what it
-			// makes: 200 bytes give gigabytes.
-			if string(token.Bytes) == "for" && opens(tokens[:i]) {
-				return problem(token.Range, "Unsupported expression", "A for expression is not part of the language."), true
+			// makes: 200 bytes give gigabytes. In native syntax weight sees
+			// that; what a string of JSON has in it, it can't.
+			if inJSON && string(token.Bytes) == "for" && opens(tokens[:i]) {
+				return problem(token.Range, "Unsupported expression", "A for expression can't stand in a JSON file: whatever writes the file can write out what it gives."), true
 			}
 		}
 		if end, ok := closer[token.Type]; ok {
@@ -266,7 +267,7 @@ func checkTemplate(quoted []byte) *hcl.Diagnostic {
 		return nil
 	}
 	tokens, _ := hclsyntax.LexTemplate([]byte(text), "", hcl.InitialPos)
-	bad, _ := checkTokens(tokens)
+	bad, _ := checkTokens(tokens, true)
 	return bad
 }
 

@@ -20,6 +20,15 @@ func unknown(n int) string {
 	return src.String()
 }
 
+// doubled are locals, each of which is the one before it twice.
+func doubled(n int) string {
+	src := "a0 = local.a\n"
+	for i := range n {
+		src += fmt.Sprintf("a%d = \"${local.a%d}${local.a%d}\"\n", i+1, i, i)
+	}
+	return src
+}
+
 // hostile sources would overflow the stack of HCL's parser, which nothing can
 // recover from, or take minutes or gigabytes.
 var hostile = map[string]string{
@@ -43,7 +52,9 @@ var hostile = map[string]string{
 	"garbage":             strings.Repeat("@ ", 2<<20),
 	"mismatched":          "name = " + strings.Repeat("(]", 50_000),
 	"multiplying for":     "name = [for a in [1,2]: [for b in [1,2]: [for c in [1,2]: 1]]]",
-	"for in a template":   `name = "%{ for a in [1, 2] }x%{ endfor }"`,
+	"for in a template":   `name = "%{ for a in range(1000) }%{ for b in range(1000) }%{ for c in range(1000) }x%{ endfor }%{ endfor }%{ endfor }"`,
+	"for in a for":        "name = join(\"\", flatten([for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]))",
+	"doubled text":        "locals {\na = join(\"\", [for i in range(1000) : \"0123456789abcdef\"])\n" + doubled(40) + "}\nname = local.a40",
 	"for after a comment": "name = [ # comment\n\n for a in [1]: a]",
 	"huge number":         "name = 1e999999999",
 	"long number":         "name = " + strings.Repeat("9", 200_000),
@@ -68,7 +79,7 @@ func TestHostileSourceIsRefused(t *testing.T) {
 	for filename, sources := range map[string]map[string]string{"boot.hcl": hostile, "boot.hcl.json": hostileJSON} {
 		for name, src := range sources {
 			t.Run(filename+" "+name, func(t *testing.T) {
-				file, sources, diags := Parse(filename, []byte(src))
+				file, sources, diags := Parse(filename, []byte(src), Inputs{})
 				if file != nil || !diags.HasErrors() {
 					t.Fatal("it was taken")
 				}
@@ -95,7 +106,7 @@ func TestDeepestSourceAllowedNeedsLittleStack(t *testing.T) {
 		"blocks":                   strings.Repeat("a {\n", deep) + strings.Repeat("}\n", deep),
 		"indices":                  "name = [1]" + strings.Repeat("[0]", maxOperators-2),
 	} {
-		if _, sources, diags := Parse("boot.hcl", []byte(src)); strings.Contains(render(t, sources, diags), "too ") {
+		if _, sources, diags := Parse("boot.hcl", []byte(src), Inputs{}); strings.Contains(render(t, sources, diags), "too ") {
 			t.Errorf("%s: refused, so this tests nothing:\n%s", name, render(t, sources, diags)[:200])
 		}
 	}
@@ -103,7 +114,7 @@ func TestDeepestSourceAllowedNeedsLittleStack(t *testing.T) {
 	if bad := checkJSON("boot.hcl.json", []byte(src)); bad != nil {
 		t.Error(bad)
 	}
-	Parse("boot.hcl.json", []byte(src))
+	Parse("boot.hcl.json", []byte(src), Inputs{})
 }
 
 // The pieces the guard lexes are to give it the same tokens as the whole.
@@ -117,7 +128,7 @@ func TestGuardSeesOverTheEndOfAPiece(t *testing.T) {
 		"line comment": filler + "# ${ \"\n}\n" + filler + "name = " + deep,
 		"crlf":         strings.ReplaceAll(filler, "\n", "\r\n") + "name = " + deep,
 	} {
-		_, _, diags := Parse("boot.hcl", []byte(src))
+		_, _, diags := Parse("boot.hcl", []byte(src), Inputs{})
 		if len(diags) != 1 || diags[0].Summary != "Nesting too deep" {
 			t.Errorf("%s: %v", name, diags)
 			continue
@@ -142,11 +153,12 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	for path, why := range map[string]string{
 		fifo:                              "not a regular file",
 		"/dev/zero":                       "not a regular file",
-		dir:                               "a directory",
+		dir:                               "fifo.hcl: it is not a regular file",
+		t.TempDir():                       "there is no *.hcl or *.hcl.json in this directory",
 		large:                             "larger than 4 MiB",
 		filepath.Join(dir, "missing.hcl"): "no such file",
 	} {
-		file, sources, diags := Load(path)
+		file, sources, diags := Load(path, Inputs{})
 		if out := render(t, sources, diags); file != nil || !strings.Contains(out, why) || !strings.Contains(out, path) {
 			t.Errorf("%s: %q is not in\n%s", path, why, out)
 		}
@@ -163,10 +175,10 @@ func TestAtMostTenThousandServices(t *testing.T) {
 		src.WriteString("}\n")
 		return []byte(src.String())
 	}
-	if file, sources, diags := Parse("boot.hcl", source(MaxServices)); file == nil {
+	if file, sources, diags := Parse("boot.hcl", source(MaxServices), Inputs{}); file == nil {
 		t.Error(render(t, sources, diags))
 	}
-	_, _, diags := Parse("boot.hcl", source(MaxServices+1))
+	_, _, diags := Parse("boot.hcl", source(MaxServices+1), Inputs{})
 	if len(diags) != 1 || diags[0].Summary != "Too many services" {
 		t.Error(diags)
 	}
@@ -181,7 +193,7 @@ func TestManyUnknownReferencesAreQuick(t *testing.T) {
 		fmt.Fprintf(&src, "service \"service-%d\" {\nimage = \"x\"\nafter = [service.servicee-%d]\n}\n", i, i)
 	}
 	src.WriteString("}\n")
-	_, sources, diags := Parse("boot.hcl", []byte(src.String()))
+	_, sources, diags := Parse("boot.hcl", []byte(src.String()), Inputs{})
 	if len(diags) != many {
 		t.Errorf("%d diagnostics", len(diags))
 	}
@@ -207,7 +219,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte, inJSON bool) {
 		filename := map[bool]string{false: "boot.hcl", true: "boot.hcl.json"}[inJSON]
-		file, sources, diags := Parse(filename, src)
+		in := Inputs{Getenv: func(name string) (string, bool) { return name, name == "HOME" }}
+		file, sources, diags := Parse(filename, src, in)
 		if (file == nil) != diags.HasErrors() {
 			t.Errorf("file %v, errors %v", file != nil, diags.HasErrors())
 		}
@@ -220,7 +233,7 @@ func FuzzParse(f *testing.F) {
 		if i := strings.IndexFunc(out, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f }); i >= 0 {
 			t.Errorf("a control character is printed: %q", out[i:])
 		}
-		_, sources, diags = Parse(filename, src)
+		_, sources, diags = Parse(filename, src, in)
 		if again := render(t, sources, diags); again != out {
 			t.Errorf("the same source gives\n%s\nand then\n%s", out, again)
 		}

@@ -94,7 +94,7 @@ func (d *decoder) check(raw *rawHealth, kind string) (h Health, ok bool) {
 	case HealthHTTP:
 		h.Path = cmp.Or(one(d, raw.Path, parsePath), "/")
 		h.Method = cmp.Or(one(d, raw.Method, parseMethod), "GET")
-		h.Headers = d.pairs(raw.Headers, checkHeader)
+		h.Headers, _ = d.pairs(raw.Headers, true, checkHeader)
 		h.Status = one(d, raw.Status, parseStatus)
 		if h.Status == nil {
 			h.Status = []StatusRange{{200, 399}}
@@ -129,7 +129,7 @@ func (d *decoder) tls(blocks []*rawTLS) *TLS {
 		Cert:               one(d, raw.Cert, d.parseFile),
 		Key:                one(d, raw.Key, d.parseFile),
 		ServerName:         one(d, raw.ServerName, parseHostname),
-		InsecureSkipVerify: d.boolean(raw.InsecureSkipVerify),
+		InsecureSkipVerify: d.boolean(raw.InsecureSkipVerify, false),
 	}
 	if d.given(raw.Cert) != d.given(raw.Key) {
 		d.fail(d.header(raw.Block), "Half a client certificate", "cert and key go together: give both or none.")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,65 +16,118 @@ import (
 )
 
 // Sources are the files that were read, by name, for WriteDiagnostics. Env
-// files are not among them: a snippet of one could show a secret.
+// files and the files of secrets are not among them: a snippet of one could
+// show a secret.
 type Sources map[string]*hcl.File
 
-// Load reads and checks the boot file at path: HCL's JSON syntax if the name
-// ends in .json, else its native syntax. The File is nil if there is an error
-// among the diagnostics.
-func Load(path string) (*File, Sources, hcl.Diagnostics) {
-	src, err := readRegular(path)
-	if err != nil {
-		return nil, nil, hcl.Diagnostics{{
-			Severity: hcl.DiagError,
-			Summary:  "Cannot read the boot file",
-			Detail:   fmt.Sprintf("%s: %s.", path, err),
-		}}
-	}
-	return Parse(path, src)
+// Inputs are what a configuration is given from outside.
+type Inputs struct {
+	Vars     []string // NAME=VALUE, as --var has them; the last of a name wins
+	VarFiles []string // paths, as --var-file has them; later ones win, and Vars win over all
+	// Secrets asks for the values of secret blocks. What only looks at a
+	// configuration goes without: it can be checked where they are not.
+	Secrets bool
+	// Getenv looks up the environment, for env() and BOOTGRAPH_VAR_NAME; nil
+	// is os.LookupEnv.
+	Getenv func(name string) (string, bool)
 }
 
-// Parse is Load for a boot file that has been read. The filename decides on
-// the syntax, stands in the diagnostics, and its directory is where relative
-// paths start.
-func Parse(filename string, src []byte) (*File, Sources, hcl.Diagnostics) {
-	src = bytes.TrimPrefix(src, []byte(byteOrderMark))
-	sources := Sources{filename: {Bytes: src}}
-	inJSON := strings.HasSuffix(filename, ".json")
-	if bad := checkText(filename, src); bad != nil {
-		sources[filename].Bytes = printable(src)
-		return nil, sources, hcl.Diagnostics{bad}
+// Load reads and checks a configuration: the boot file at path, or all *.hcl
+// and *.hcl.json of the directory there, as one, in byte order of their names.
+// A file whose name ends in .json is in HCL's JSON syntax. The File is nil if
+// there is an error among the diagnostics.
+func Load(path string, in Inputs) (*File, Sources, hcl.Diagnostics) {
+	paths, err := bootFiles(path)
+	if err != nil {
+		return nil, nil, unreadable(path, err)
 	}
-	if diags := checkDepth(filename, src, inJSON); len(diags) > 0 {
-		return nil, sources, diags
+	files := make([]source, len(paths))
+	size := 0
+	for i, path := range paths {
+		src, err := readRegular(path, MaxSource)
+		if err == nil && size+len(src) > MaxSource {
+			err = fmt.Errorf("with it the files are larger than %d MiB", MaxSource>>20)
+		}
+		if err != nil {
+			return nil, nil, unreadable(path, err)
+		}
+		files[i], size = source{path, src}, size+len(src)
 	}
+	return parse(files, in)
+}
 
-	var parsed *hcl.File
-	var diags hcl.Diagnostics
-	if inJSON {
-		parsed, diags = json.Parse(src, filename)
-		// What a JSON file calls "in stage.core" in a snippet's heading
-		// would carry decoded control characters to the terminal.
-		parsed.Nav = nil
-	} else {
-		parsed, diags = hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+// Parse is Load for one file that has been read. The filename decides on the
+// syntax, stands in the diagnostics, and its directory is where relative paths
+// start.
+func Parse(filename string, src []byte, in Inputs) (*File, Sources, hcl.Diagnostics) {
+	return parse([]source{{filename, src}}, in)
+}
+
+func unreadable(path string, err error) hcl.Diagnostics {
+	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Cannot read the boot file", Detail: fmt.Sprintf("%s: %s.", path, err)}}
+}
+
+// bootFiles are the files of a configuration: path itself, or those of the
+// directory there, but not of those below it.
+func bootFiles(path string) ([]string, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return []string{path}, nil // reading it says what is wrong with it
 	}
-	sources[filename] = parsed
+	entries, err := os.ReadDir(path) // in byte order
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, entry := range entries {
+		name := entry.Name()
+		// An editor's file of its own (.#boot.hcl) begins with a dot.
+		if !strings.HasPrefix(name, ".") && !entry.IsDir() && (strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")) {
+			paths = append(paths, filepath.Join(path, name))
+		}
+	}
+	switch {
+	case len(paths) == 0:
+		return nil, errors.New("there is no *.hcl or *.hcl.json in this directory")
+	case len(paths) > MaxFiles:
+		return nil, fmt.Errorf("there are %d *.hcl and *.hcl.json in this directory; a configuration has at most %d", len(paths), MaxFiles)
+	}
+	return paths, nil
+}
+
+// source is a file that has been read.
+type source struct {
+	name string
+	text []byte
+}
+
+func inJSON(filename string) bool { return strings.HasSuffix(filename, ".json") }
+
+// parse reads all files, whatever is wrong with one of them, and decodes them
+// together if nothing is.
+func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
+	sources := Sources{}
+	var bodies []hcl.Body
+	var diags hcl.Diagnostics
+	for _, file := range files {
+		parsed, more := parseSource(file, sources)
+		diags = append(diags, more...)
+		if parsed != nil {
+			bodies = append(bodies, parsed.Body)
+		}
+	}
 	if diags.HasErrors() {
 		// A body with holes would give errors that are none.
-		if !inJSON && bytes.HasPrefix(bytes.TrimSpace(src), []byte("{")) {
-			diags = hcl.Diagnostics{problem(rangeAt(filename, src, bytes.IndexByte(src, '{'), 1), "This looks like JSON",
-				"HCL's JSON syntax is read from files whose name ends in .json: rename the file to boot.hcl.json.")}
-		}
-		return nil, sources, untilUnclosed(tidy(diags))
+		return nil, sources, diags
 	}
-
-	dir, err := filepath.Abs(filepath.Dir(filename))
+	dir, err := filepath.Abs(filepath.Dir(files[0].name))
 	if err != nil {
-		dir = filepath.Dir(filename)
+		dir = filepath.Dir(files[0].name)
 	}
-	d := newDecoder(dir, inJSON)
-	file := d.file(parsed.Body)
+	if in.Getenv == nil {
+		in.Getenv = os.LookupEnv
+	}
+	d := newDecoder(dir, in, sources)
+	file := d.file(bodies)
 	diags = tidy(append(diags, d.diags...))
 	if diags.HasErrors() {
 		return nil, sources, diags
@@ -83,10 +135,43 @@ func Parse(filename string, src []byte) (*File, Sources, hcl.Diagnostics) {
 	return file, sources, diags
 }
 
-// readRegular reads a file of at most MaxSource bytes; its errors don't name
+// parseSource parses one file, after the checks that keep the parser from
+// harm, and enters it among the sources.
+func parseSource(file source, sources Sources) (*hcl.File, hcl.Diagnostics) {
+	src := bytes.TrimPrefix(file.text, []byte(byteOrderMark))
+	sources[file.name] = &hcl.File{Bytes: src}
+	if bad := checkText(file.name, src); bad != nil {
+		sources[file.name].Bytes = printable(src)
+		return nil, hcl.Diagnostics{bad}
+	}
+	if diags := checkDepth(file.name, src, inJSON(file.name)); len(diags) > 0 {
+		return nil, diags
+	}
+	var parsed *hcl.File
+	var diags hcl.Diagnostics
+	if inJSON(file.name) {
+		parsed, diags = json.Parse(src, file.name)
+		// What a JSON file calls "in stage.core" in a snippet's heading
+		// would carry decoded control characters to the terminal.
+		parsed.Nav = nil
+	} else {
+		parsed, diags = hclsyntax.ParseConfig(src, file.name, hcl.InitialPos)
+	}
+	sources[file.name] = parsed
+	if !diags.HasErrors() {
+		return parsed, diags
+	}
+	if !inJSON(file.name) && bytes.HasPrefix(bytes.TrimSpace(src), []byte("{")) {
+		diags = hcl.Diagnostics{problem(rangeAt(file.name, src, bytes.IndexByte(src, '{'), 1), "This looks like JSON",
+			"HCL's JSON syntax is read from files whose name ends in .json: rename the file to boot.hcl.json.")}
+	}
+	return nil, untilUnclosed(tidy(diags))
+}
+
+// readRegular reads a file of at most so many bytes; its errors don't name
 // the file. Opening never waits, as it would for the writer of a FIFO, and
 // what is not a regular file (a device can be endless) is refused.
-func readRegular(path string) ([]byte, error) {
+func readRegular(path string, most int) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	var pathError *os.PathError
 	if errors.As(err, &pathError) {
@@ -96,20 +181,7 @@ func readRegular(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, errors.New("it is a directory; name a file")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	}
-	src, err := io.ReadAll(io.LimitReader(f, MaxSource+1))
-	if len(src) > MaxSource {
-		return nil, fmt.Errorf("it is larger than %d MiB", MaxSource>>20)
-	}
-	return src, err
+	return readAll(f, most)
 }
 
 // maxEnvErrors is how many bad lines of one env file are named.
@@ -120,7 +192,7 @@ const maxEnvErrors = 5
 // are taken as they stand, with their quotes. Unlike there a line without =
 // is an error: what the host's environment holds is not part of the file.
 func readEnvFile(path, name string, env map[string]string) error {
-	src, err := readRegular(path)
+	src, err := readRegular(path, MaxSource)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

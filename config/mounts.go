@@ -121,9 +121,9 @@ func parseTmpfs(s string) (t Tmpfs, err error) {
 
 // parseSecret reads an element of secrets as podman-run(1) --secret does:
 // NAME[,type=mount|env][,target=T][,uid=U][,gid=G][,mode=M].
-func parseSecret(s string) (Secret, error) {
+func parseSecret(s string) (SecretMount, error) {
 	parts := strings.Split(s, ",")
-	secret := Secret{Name: parts[0], Type: "mount"}
+	secret := SecretMount{Name: parts[0], Type: "mount"}
 	if err := checkName(secret.Name); err != nil {
 		return secret, err
 	}

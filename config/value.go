@@ -21,6 +21,18 @@ type at[T any] struct {
 	where hcl.Range
 }
 
+// failAt reports an error about the value of an expression: with what the
+// names in it stand for, unless that is sensitive or long.
+func (d *decoder) failAt(expr hcl.Expression, summary, detail string, args ...any) {
+	diag := problem(subject(expr), summary, detail, args...)
+	paths := expr.Variables()
+	defer d.within(d.scopeOf(paths))()
+	if len(paths) > 0 && d.weight(expr, nil) <= maxShown {
+		diag.Expression, diag.EvalContext = expr, d.scope
+	}
+	d.diags = append(d.diags, diag)
+}
+
 // fail reports an error; detail is a format.
 func (d *decoder) fail(where hcl.Range, summary, detail string, args ...any) {
 	d.diags = append(d.diags, problem(where, summary, detail, args...))
@@ -45,34 +57,44 @@ func subject(expr hcl.Expression) hcl.Range {
 }
 
 // eval evaluates an expression and converts it. It is false if that was an
-// error, which has been reported; the value may be null.
+// error, which has been reported; the value may be null. What is sensitive is
+// refused: it would be shown in plans, errors and labels.
 func (d *decoder) eval(name string, expr hcl.Expression, want cty.Type) (cty.Value, bool) {
-	v, diags := expr.Value(d.scope)
-	for _, diag := range diags {
-		if diag.Summary == "Variables not allowed" {
-			diag.Detail = "Only literal values go here. A string stands in double quotes; in it, ${ is written $${ where it is meant as it stands."
-		}
+	v, _, ok := d.evalMarked(name, expr, want, false)
+	return v, ok
+}
+
+// evalMarked is eval that takes what is sensitive, where hide is set, and says
+// whether it is.
+func (d *decoder) evalMarked(name string, expr hcl.Expression, want cty.Type, hide bool) (v cty.Value, hidden, ok bool) {
+	if v, ok = d.value(expr); !ok {
+		return v, false, false
 	}
-	d.diags = append(d.diags, diags...)
-	if diags.HasErrors() || !v.IsKnown() {
-		return v, false
+	v, marks := v.UnmarkDeep()
+	_, secret := marks[sensitive]
+	if secret && !hide {
+		d.failAt(expr, "Sensitive value", "%s is shown in plans and in Podman's own listings. A sensitive value goes into env, headers, or a secret block.", name)
+		return v, false, false
 	}
 	converted, err := convert.Convert(v, want)
 	if err != nil {
+		if hide && len(marks) > 0 {
+			v = cty.NullVal(v.Type())
+		}
 		d.wrongType(name, expr, want.FriendlyName(), v)
-		return v, false
+		return v, false, false
 	}
 	if want == cty.String && !converted.IsNull() && strings.ContainsRune(converted.AsString(), 0) {
-		d.fail(subject(expr), "NUL character", "There is a NUL in %s, which no program can be given.", name)
-		return v, false
+		d.failAt(expr, "NUL character", "There is a NUL in %s, which no program can be given.", name)
+		return v, false, false
 	}
-	return converted, true
+	return converted, len(marks) > 0, true
 }
 
 // wrongType names both types, and how to write the one that is wanted.
 func (d *decoder) wrongType(name string, expr hcl.Expression, want string, v cty.Value) {
 	got := "a " + typeName(v.Type())
-	if v.Type() == cty.String {
+	if v.Type() == cty.String && !v.IsNull() {
 		got = fmt.Sprintf("the string %.40q", v.AsString()) // "yes" where a bool is wanted
 	}
 	hint := ""
@@ -82,7 +104,7 @@ func (d *decoder) wrongType(name string, expr hcl.Expression, want string, v cty
 	case want == "map":
 		hint = fmt.Sprintf(" Write %s = { KEY = \"value\" }.", name)
 	}
-	d.fail(subject(expr), "Wrong type", "%s is a %s, not %s.%s", name, want, got, hint)
+	d.failAt(expr, "Wrong type", "%s is a %s, not %s.%s", name, want, got, hint)
 }
 
 // typeName names a type as the reference does: HCL's difference between
@@ -106,7 +128,7 @@ func (d *decoder) elements(a *hcl.Attribute) []hcl.Expression {
 	list, diags := hcl.ExprList(a.Expr)
 	if diags.HasErrors() {
 		if path, bad := hcl.AbsTraversalForExpr(a.Expr); !bad.HasErrors() && slices.Contains([]string{"service", "job", "network"}, path.RootName()) {
-			d.fail(subject(a.Expr), "Wrong type", "%s is a list, not one reference. Put it in brackets: %s = [ … ].", a.Name, a.Name)
+			d.failAt(a.Expr, "Wrong type", "%s is a list, not one reference. Put it in brackets: %s = [ … ].", a.Name, a.Name)
 			return nil
 		}
 		v, ok := d.eval(a.Name, a.Expr, cty.DynamicPseudoType)
@@ -117,7 +139,8 @@ func (d *decoder) elements(a *hcl.Attribute) []hcl.Expression {
 			d.wrongType(a.Name, a.Expr, "list", v)
 			return nil
 		}
-		for _, element := range v.Elements() {
+		for it := v.ElementIterator(); it.Next(); {
+			_, element := it.Element()
 			list = append(list, hcl.StaticExpr(element, a.Expr.Range()))
 		}
 	}
@@ -135,12 +158,12 @@ func element[T any](d *decoder, name string, expr hcl.Expression, parse func(str
 		return value, false
 	}
 	if v.IsNull() {
-		d.fail(subject(expr), "Null element", "An element of %s is null: give a value or leave it out.", name)
+		d.failAt(expr, "Null element", "An element of %s is null: give a value or leave it out.", name)
 		return value, false
 	}
 	value, err := parse(v.AsString())
 	if err != nil {
-		d.fail(subject(expr), "Invalid "+name, "%s", sentence(err))
+		d.failAt(expr, "Invalid "+name, "%s", sentence(err))
 	}
 	return value, err == nil
 }
@@ -181,43 +204,55 @@ func one[T any](d *decoder, a *hcl.Attribute, parse func(string) (T, error)) (va
 	}
 	value, err := parse(v.AsString())
 	if err != nil {
-		d.fail(subject(a.Expr), "Invalid "+a.Name, "%s", sentence(err))
+		d.failAt(a.Expr, "Invalid "+a.Name, "%s", sentence(err))
 	}
 	return value
 }
 
-// pairs reads a map of strings; check looks at each key.
-func (d *decoder) pairs(a *hcl.Attribute, check func(key, value string) error) map[string]string {
+// text is pairs for values that are shown.
+func (d *decoder) text(a *hcl.Attribute, check func(key, value string) error) map[string]string {
+	all, _ := d.pairs(a, false, check)
+	return all
+}
+
+// pairs reads a map of strings; check looks at each key. Where hide is set,
+// values may be sensitive, and hidden says which ones are.
+func (d *decoder) pairs(a *hcl.Attribute, hide bool, check func(key, value string) error) (all map[string]string, hidden map[string]bool) {
 	if a == nil {
-		return nil
+		return nil, nil
 	}
 	items, diags := hcl.ExprMap(a.Expr)
 	if diags.HasErrors() {
-		v, ok := d.eval(a.Name, a.Expr, cty.DynamicPseudoType)
+		v, ok := d.value(a.Expr)
+		v, marks := v.Unmark()
 		switch {
 		case !ok || v.IsNull():
-			return nil
+			return nil, nil
 		case typeName(v.Type()) != "map":
+			if len(marks) > 0 {
+				v = cty.NullVal(v.Type())
+			}
 			d.wrongType(a.Name, a.Expr, "map", v)
-			return nil
+			return nil, nil
 		}
-		for key, value := range v.Elements() {
+		for it := v.ElementIterator(); it.Next(); {
+			key, value := it.Element()
 			where := a.Expr.Range()
-			items = append(items, hcl.KeyValuePair{Key: hcl.StaticExpr(key, where), Value: hcl.StaticExpr(value, where)})
+			items = append(items, hcl.KeyValuePair{Key: hcl.StaticExpr(key, where), Value: hcl.StaticExpr(value.WithMarks(marks), where)})
 		}
 	}
 	if len(items) > MaxList {
 		d.fail(a.NameRange, "Map too long", "%s has %d elements; a map has at most %d.", a.Name, len(items), MaxList)
-		return nil
+		return nil, nil
 	}
-	all := make(map[string]string, len(items))
+	all, hidden = make(map[string]string, len(items)), map[string]bool{}
 	places := make(map[string]hcl.Range, len(items))
 	for _, item := range items {
 		key, ok := d.eval("a key of "+a.Name, item.Key, cty.String)
 		if !ok {
 			continue
 		}
-		value, ok := d.eval("an element of "+a.Name, item.Value, cty.String)
+		value, secret, ok := d.evalMarked("an element of "+a.Name, item.Value, cty.String, hide)
 		if !ok {
 			continue
 		}
@@ -234,8 +269,11 @@ func (d *decoder) pairs(a *hcl.Attribute, check func(key, value string) error) m
 			d.fail(where, "Invalid "+a.Name, "%s", sentence(err))
 		}
 		all[key.AsString()], places[key.AsString()] = value.AsString(), where
+		if secret {
+			hidden[key.AsString()] = true
+		}
 	}
-	return all
+	return all, hidden
 }
 
 // integer reads a whole number from least to most, absent where it is not there.
@@ -249,20 +287,22 @@ func (d *decoder) integer(a *hcl.Attribute, absent, least, most int64) int64 {
 	}
 	n, accuracy := v.AsBigFloat().Int64()
 	if accuracy != 0 || n < least || n > most {
-		d.fail(subject(a.Expr), "Invalid "+a.Name, "%s is a whole number from %d to %d.", a.Name, least, most)
+		d.failAt(a.Expr, "Invalid "+a.Name, "%s is a whole number from %d to %d.", a.Name, least, most)
 		return absent
 	}
 	return n
 }
 
-// boolean reads a bool; false where it is not there, which is every bool's
-// default in the language.
-func (d *decoder) boolean(a *hcl.Attribute) bool {
+// boolean reads a bool; absent where it is not there.
+func (d *decoder) boolean(a *hcl.Attribute, absent bool) bool {
 	if a == nil {
-		return false
+		return absent
 	}
 	v, ok := d.eval(a.Name, a.Expr, cty.Bool)
-	return ok && !v.IsNull() && v.True()
+	if !ok || v.IsNull() {
+		return absent
+	}
+	return v.True()
 }
 
 // duration reads a duration; absent where it is not there.

@@ -62,7 +62,7 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 		{"host network", config.Container{NetworkMode: "host"}, "--network=host", ""},
 		{"no network", config.Container{NetworkMode: "none"}, "--network=none", ""},
 		{"a container's network", config.Container{NetworkMode: "container:other"}, "--network=container:other", ""},
-		{"secrets", config.Container{Secrets: []config.Secret{
+		{"secrets", config.Container{Secrets: []config.SecretMount{
 			{Name: "token", Type: "env", Target: "TOKEN"}, {Name: "certificate", Type: "mount", Target: "tls.pem", UID: 7, GID: 8, Mode: 0o400}, {Name: "token", Type: "mount"}}},
 			"--secret=token,type=env,target=TOKEN --secret=certificate,target=tls.pem,uid=7,gid=8,mode=0400 --secret=token", ""},
 		{"user and workdir", config.Container{User: "7:8", Workdir: "/w"}, "--user=7:8 --workdir=/w", ""},

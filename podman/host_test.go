@@ -559,7 +559,7 @@ func TestPreflightFindsEverythingAtOnce(t *testing.T) {
 	w := server("flight", nil, func(w *config.Container) {
 		w.Image = "localhost/nope:1"
 		w.Networks = []string{"nope-net", "declared"}
-		w.Secrets = []config.Secret{{Name: "nope-secret", Type: "env"}}
+		w.Secrets = []config.SecretMount{{Name: "nope-secret", Type: "env"}}
 		w.Volumes = []config.Mount{{Source: "/nope", Destination: "/a"}, {Source: "/etc", Destination: "/b"}}
 	})
 	s, taken := task(config.KindService, w), task(config.KindService, server("taken-too", nil))
@@ -613,7 +613,7 @@ func TestStartsThatCanNotWorkSayWhy(t *testing.T) {
 	for want, change := range map[string]func(*config.Container){
 		"no_command":      func(w *config.Container) { w.Entrypoint = []string{"/nope"} },
 		"network_missing": func(w *config.Container) { w.Networks = []string{"nope-net"} },
-		"secret_missing":  func(w *config.Container) { w.Secrets = []config.Secret{{Name: "nope-secret", Type: "mount"}} },
+		"secret_missing":  func(w *config.Container) { w.Secrets = []config.SecretMount{{Name: "nope-secret", Type: "mount"}} },
 		"bind_missing":    func(w *config.Container) { w.Volumes = []config.Mount{{Source: "/nope", Destination: "/x"}} },
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -55,7 +55,7 @@ func describe(c *config.Container) map[string]any {
 	}))
 	sorted("networks", c.Networks)
 	text("network_mode", c.NetworkMode)
-	sorted("secrets", each(c.Secrets, func(s config.Secret) string {
+	sorted("secrets", each(c.Secrets, func(s config.SecretMount) string {
 		return fmt.Sprintf("%s,type=%s,target=%s,uid=%d,gid=%d,mode=%#o", s.Name, s.Type, s.Target, s.UID, s.GID, s.Mode)
 	}))
 	text("user", c.User)

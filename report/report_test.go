@@ -40,7 +40,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func compile(t *testing.T, path string) *scheduler.Plan {
 	t.Helper()
-	file, _, diags := config.Load(path)
+	file, _, diags := config.Load(path, config.Inputs{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

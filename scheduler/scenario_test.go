@@ -34,7 +34,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			file, _, diags := config.Parse("boot.hcl", part(t, archive, "boot.hcl"))
+			file, _, diags := config.Parse("boot.hcl", part(t, archive, "boot.hcl"), config.Inputs{})
 			if diags.HasErrors() {
 				t.Fatal(diags)
 			}

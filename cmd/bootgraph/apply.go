@@ -49,7 +49,7 @@ something is degraded, failed or skipped.`,
 		if *parallelism < 1 || *parallelism > 64 {
 			return fmt.Errorf("--parallelism is 1 to 64, not %d", *parallelism)
 		}
-		s, err := a.open(args, *sel, *replace)
+		s, err := a.open(args, *sel, *replace, true)
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,33 +13,30 @@ import (
 	"bootgraph/scheduler"
 )
 
-// bootFile returns the path of the boot file that the arguments name.
+// bootFile returns the path of the boot file, or of the directory of files,
+// that the arguments name.
 func bootFile(args []string) (string, error) {
-	dir := "."
 	if len(args) > 0 {
-		info, err := os.Stat(args[0])
-		if err != nil || !info.IsDir() {
-			return args[0], nil // config says what is wrong with it
-		}
-		dir = args[0]
+		return args[0], nil // config says what is wrong with it
 	}
 	for _, name := range []string{"boot.hcl", "boot.hcl.json"} {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
-			return path, nil
+		if _, err := os.Stat(name); err == nil {
+			return name, nil
 		}
 	}
-	return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name one, or go to its directory with -C", dir)
+	dir, err := os.Getwd()
+	return "", errors.Join(err, fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name a file or a directory, or go there with -C", dir))
 }
 
 // load reads, checks and compiles the boot file. All that is wrong with it is
-// told here, with its place; the error then is errTold.
-func (a *app) load(args []string) (*config.File, *scheduler.Plan, error) {
+// told here, with its place; the error then is errTold. secrets asks for the
+// values of secret blocks, which only those need that compare or create them.
+func (a *app) load(args []string, secrets bool) (*config.File, *scheduler.Plan, error) {
 	path, err := bootFile(args)
 	if err != nil {
 		return nil, nil, err
 	}
-	file, sources, diags := config.Load(path)
+	file, sources, diags := config.Load(path, config.Inputs{Vars: a.vars, VarFiles: a.varFiles, Secrets: secrets})
 	var plan *scheduler.Plan
 	if !diags.HasErrors() {
 		compiled, more := scheduler.Compile(file)
@@ -109,7 +106,7 @@ func (a *app) validateCommand() *cobra.Command {
 		Use:   "validate [FILE|DIR]",
 		Short: "Read and check the boot file; contacts nothing",
 		RunE: func(_ *cobra.Command, args []string) error {
-			_, plan, err := a.load(args)
+			_, plan, err := a.load(args, false)
 			if err != nil {
 				return err
 			}
@@ -133,7 +130,7 @@ func (a *app) graphCommand() *cobra.Command {
 		if err := oneOf("format", *format, "dot", "json"); err != nil {
 			return err
 		}
-		_, plan, err := a.load(args)
+		_, plan, err := a.load(args, false)
 		if err != nil {
 			return err
 		}

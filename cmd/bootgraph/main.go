@@ -87,6 +87,7 @@ type app struct {
 	stdout, stderr io.Writer
 	dir            string // -C
 	connection     string
+	vars, varFiles []string // --var, --var-file
 	logFormat      string
 	noColor        bool
 }
@@ -113,6 +114,8 @@ file: boot.hcl (or boot.hcl.json) in the current directory, or the one named.`,
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.dir, "directory", "C", "", "run as if started in this directory")
 	flags.StringVar(&a.connection, "connection", "", "Podman's `URI`: unix://, ssh:// or tcp:// (default: the boot file's, $CONTAINER_HOST, this user's socket)")
+	flags.StringArrayVar(&a.vars, "var", nil, "a value for a variable: `NAME=VALUE` (repeatable)")
+	flags.StringArrayVar(&a.varFiles, "var-file", nil, "a `file` of values for variables, a line of NAME = VALUE each (repeatable)")
 	flags.StringVar(&a.logFormat, "log-format", "text", "how messages are written: text or json")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colour (also: $NO_COLOR)")
 	root.AddCommand(a.validateCommand(), a.planCommand(), a.graphCommand(), a.applyCommand(), a.statusCommand(),

@@ -26,7 +26,7 @@ func (a *app) planCommand() *cobra.Command {
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
 		}
-		s, err := a.open(args, *sel, *replace)
+		s, err := a.open(args, *sel, *replace, true)
 		if err != nil {
 			return err
 		}

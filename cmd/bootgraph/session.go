@@ -24,8 +24,8 @@ type session struct {
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
-func (a *app) open(args []string, sel scheduler.Selection, replace []string) (*session, error) {
-	file, all, err := a.load(args)
+func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool) (*session, error) {
+	file, all, err := a.load(args, secrets)
 	if err != nil {
 		return nil, err
 	}

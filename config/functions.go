@@ -1,0 +1,332 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// standard are the functions of go-cty's library that Terraform has, under
+// Terraform's names. Those about dates are left out: what depends on when it
+// is read is no description of a host.
+var standard = map[string]function.Function{
+	"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "log": stdlib.LogFunc,
+	"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "signum": stdlib.SignumFunc,
+
+	"chomp": stdlib.ChompFunc, "format": stdlib.FormatFunc, "formatlist": stdlib.FormatListFunc, "indent": stdlib.IndentFunc,
+	"join": stdlib.JoinFunc, "lower": stdlib.LowerFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
+	"replace": replaceFunc, "split": stdlib.SplitFunc, "strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc,
+	"title": stdlib.TitleFunc, "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc, "trimsuffix": stdlib.TrimSuffixFunc,
+	"trimspace": stdlib.TrimSpaceFunc, "upper": stdlib.UpperFunc,
+
+	"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc,
+	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc,
+	"element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "keys": stdlib.KeysFunc, "length": lengthFunc,
+	"lookup": stdlib.LookupFunc, "merge": stdlib.MergeFunc, "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
+	"setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc, "setsubtract": stdlib.SetSubtractFunc,
+	"setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
+
+	"csvdecode": stdlib.CSVDecodeFunc, "jsondecode": stdlib.JSONDecodeFunc, "jsonencode": stdlib.JSONEncodeFunc,
+
+	"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+	"tonumber": stdlib.MakeToFunc(cty.Number), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
+
+	"can": tryfunc.CanFunc, "try": tryfunc.TryFunc,
+	"sensitive": markFunc, "nonsensitive": unmarkFunc,
+}
+
+// grows estimates what a call gives that may give far more than it is given;
+// what it really gives is checked for all.
+var grows = map[string]func(args []cty.Value) int{
+	"format":     formatSize,
+	"formatlist": formatSize,
+	"indent":     func(args []cty.Value) int { return times(number(args[0]), 1+strings.Count(text(args[1]), "\n")) },
+	"join": func(args []cty.Value) int {
+		return times(len(text(args[0])), weightOf(cty.TupleVal(args[1:]))/perValue)
+	},
+	"replace":    func(args []cty.Value) int { return times(len(text(args[2])), len(text(args[0]))+1) },
+	"setproduct": productSize,
+}
+
+// deep are the functions that read text which nests.
+var deep = map[string]bool{"jsondecode": true}
+
+// functions are all there are, each bounded in what it gives.
+func (d *decoder) functions() map[string]function.Function {
+	all := map[string]function.Function{"env": d.envFunc(), "file": d.fileFunc()}
+	for name, f := range standard {
+		all[name] = f
+		if name != "can" && name != "try" { // they see expressions, not values
+			all[name] = bounded(name, f)
+		}
+	}
+	return all
+}
+
+// bounded is a function that refuses to give more than MaxValue.
+func bounded(name string, f function.Function) function.Function {
+	spec := &function.Spec{Description: f.Description(), Params: f.Params(), VarParam: f.VarParam()}
+	// The real function takes its marks off and puts them on again itself.
+	for i := range spec.Params {
+		spec.Params[i].AllowMarked = true
+	}
+	if spec.VarParam != nil {
+		rest := *spec.VarParam
+		rest.AllowMarked = true
+		spec.VarParam = &rest
+	}
+	tooLarge := fmt.Errorf("the result would be larger than %d MiB", MaxValue>>20)
+	// Before its type is asked for: to know that of jsondecode is to decode.
+	spec.Type = func(args []cty.Value) (cty.Type, error) {
+		plain := make([]cty.Value, len(args))
+		for i, arg := range args {
+			plain[i], _ = arg.UnmarkDeep()
+		}
+		if size, ok := grows[name]; ok && size(plain) > MaxValue {
+			return cty.NilType, tooLarge
+		}
+		if deep[name] && nesting(text(plain[0])) > MaxNesting {
+			return cty.NilType, function.NewArgErrorf(0, "its brackets are inside each other more than %d deep", MaxNesting)
+		}
+		return f.ReturnTypeForValues(args)
+	}
+	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		v, err := f.Call(args)
+		if err == nil && weightOf(v) > 2*MaxValue {
+			return cty.NilVal, tooLarge
+		}
+		return v, err
+	}
+	return function.New(spec)
+}
+
+// text and number are what an argument says, as far as it says anything.
+func text(v cty.Value) string {
+	if v.IsNull() || !v.IsKnown() || v.Type() != cty.String {
+		return ""
+	}
+	return v.AsString()
+}
+
+func number(v cty.Value) int {
+	if v.IsNull() || !v.IsKnown() || v.Type() != cty.Number {
+		return 0
+	}
+	n, _ := v.AsBigFloat().Int64()
+	return int(max(n, 0))
+}
+
+// formatVerb finds the width and precision of a verb.
+var formatVerb = regexp.MustCompile(`%[^a-zA-Z%]*`)
+
+// formatSize: each verb may show any of the arguments, in as many columns as
+// it says.
+func formatSize(args []cty.Value) int {
+	if len(args) == 0 {
+		return 0
+	}
+	size := len(text(args[0]))
+	verbs := formatVerb.FindAllString(text(args[0]), -1)
+	for _, verb := range verbs {
+		for _, digits := range regexp.MustCompile(`[0-9]+`).FindAllString(verb, -1) {
+			if len(digits) > 4 {
+				return 2 * MaxValue
+			}
+			columns := 0
+			fmt.Sscan(digits, &columns)
+			size = plus(size, columns)
+		}
+	}
+	largest := 0
+	for _, arg := range args[1:] {
+		largest = max(largest, weightOf(arg))
+	}
+	return plus(size, times(len(verbs), largest))
+}
+
+func productSize(args []cty.Value) int {
+	size := len(args) * perValue
+	for _, arg := range args {
+		if arg.CanIterateElements() {
+			size = times(size, arg.LengthInt())
+		}
+	}
+	return size
+}
+
+// nesting is how deep the brackets of JSON go; those in strings count too,
+// which does no harm.
+func nesting(s string) int {
+	depth, deepest := 0, 0
+	for _, c := range s {
+		switch c {
+		case '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ']', '}':
+			depth--
+		}
+	}
+	return deepest
+}
+
+// replaceFunc is Terraform's: /…/ is a regular expression.
+var replaceFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "str", Type: cty.String}, {Name: "substr", Type: cty.String}, {Name: "replace", Type: cty.String}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		from := args[1].AsString()
+		if len(from) < 2 || from[0] != '/' || from[len(from)-1] != '/' {
+			return stdlib.Replace(args[0], args[1], args[2])
+		}
+		pattern, err := regexp.Compile(from[1 : len(from)-1])
+		if err != nil {
+			return cty.NilVal, function.NewArgError(1, err)
+		}
+		return cty.StringVal(pattern.ReplaceAllString(args[0].AsString(), args[2].AsString())), nil
+	},
+})
+
+// lengthFunc is Terraform's: it counts the characters of a string, too.
+var lengthFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowDynamicType: true}},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		if t := args[0].Type(); t != cty.String && !t.IsTupleType() && !t.IsObjectType() && !t.IsCollectionType() && t != cty.DynamicPseudoType {
+			return cty.NilType, function.NewArgErrorf(0, "a string, a list or a map is required")
+		}
+		return cty.Number, nil
+	},
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if args[0].Type() == cty.String {
+			return stdlib.Strlen(args[0])
+		}
+		return cty.NumberIntVal(int64(args[0].LengthInt())), nil
+	},
+})
+
+var markFunc, unmarkFunc = remark(func(v cty.Value) cty.Value { return v.Mark(sensitive) }),
+	remark(func(v cty.Value) cty.Value { v, _ = v.UnmarkDeep(); return v })
+
+func remark(change func(cty.Value) cty.Value) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+		Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return change(args[0]), nil },
+	})
+}
+
+// envFunc is env(NAME) and env(NAME, default).
+func (d *decoder) envFunc() function.Function {
+	return function.New(&function.Spec{
+		Params:   []function.Parameter{{Name: "name", Type: cty.String}},
+		VarParam: &function.Parameter{Name: "default", Type: cty.String, AllowNull: true},
+		Type:     function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if len(args) > 2 {
+				return cty.NilVal, function.NewArgErrorf(2, "env takes a name and a default")
+			}
+			name := args[0].AsString()
+			value, set := d.in.Getenv(name)
+			switch {
+			case set && !utf8.ValidString(value):
+				return cty.NilVal, function.NewArgErrorf(0, "the value of %s in bootgraph's environment is not UTF-8", name)
+			case set && len(value) > MaxValue:
+				return cty.NilVal, function.NewArgErrorf(0, "the value of %s in bootgraph's environment is larger than %d MiB", name, MaxValue>>20)
+			case set:
+				return cty.StringVal(value).Mark(fromEnv), nil
+			case len(args) == 2:
+				return args[1], nil
+			}
+			return cty.NilVal, function.NewArgErrorf(0, "there is no %s in bootgraph's environment; env(%q, \"…\") gives a default", name, name)
+		},
+	})
+}
+
+// fileFunc is file(PATH), of the configuration's own directory only, wherever
+// links lead.
+func (d *decoder) fileFunc() function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			text, err := d.fileInDir(args[0].AsString())
+			if err != nil {
+				return cty.NilVal, function.NewArgError(0, err)
+			}
+			return cty.StringVal(text), nil
+		},
+	})
+}
+
+func (d *decoder) fileInDir(path string) (string, error) {
+	name := path
+	if filepath.IsAbs(path) {
+		relative, err := filepath.Rel(d.dir, path)
+		if err != nil {
+			return "", err
+		}
+		name = relative
+	}
+	root, err := os.OpenRoot(d.dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	if !filepath.IsLocal(name) {
+		return "", fmt.Errorf("%.80q is outside of the configuration's directory, where file reads only", path)
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		err = fmt.Errorf("%s: %w", path, pathError.Err)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	src, err := readAll(f, MaxValue)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", path, err)
+	case !utf8.Valid(src):
+		return "", fmt.Errorf("%s is not UTF-8", path)
+	}
+	return string(src), nil
+}
+
+// readAll reads a regular file of at most so many bytes; its errors don't name
+// the file.
+func readAll(f *os.File, most int) ([]byte, error) {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a directory")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	}
+	src, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if len(src) > most {
+		return nil, fmt.Errorf("it is larger than %s", sizeText(most))
+	}
+	return src, err
+}
+
+func sizeText(bytes int) string {
+	if bytes%(1<<20) == 0 {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d bytes", bytes)
+}

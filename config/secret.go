@@ -1,0 +1,93 @@
+package config
+
+import (
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// secrets declares the secret blocks. secret.NAME is the name of the Podman
+// secret, so that options can follow it: "${secret.token},type=env".
+func (d *decoder) secrets(blocks []*rawSecret) (all []*Secret) {
+	for _, raw := range blocks {
+		name, where := d.declare("secret", raw.Block)
+		d.identifier("secret", "secret", raw.Block)
+		s := &Secret{Name: name, Range: where}
+		d.secret(s, raw)
+		d.secretValues[name] = s.Value
+		all = append(all, s)
+	}
+	return all
+}
+
+// secret reads where the value is, and the value if it is asked for.
+func (d *decoder) secret(s *Secret, raw *rawSecret) {
+	sources := 0
+	for _, a := range []bool{d.given(raw.File), d.given(raw.Env), d.given(raw.Value)} {
+		if a {
+			sources++
+		}
+	}
+	if sources != 1 {
+		if !d.torn[raw.Block] {
+			d.fail(s.Range, "Value of a secret", "A secret has one of these: file for the path of a file, env for a variable of the environment, value for an expression.")
+		}
+		return
+	}
+	path, variable := one(d, raw.File, anyText), one(d, raw.Env, parseEnvName)
+	text, ok := "", true
+	if raw.Value != nil {
+		text, ok = d.secretText(s, raw)
+	}
+	if !d.in.Secrets || !ok {
+		return
+	}
+	switch {
+	case path != "":
+		src, err := readRegular(d.path(path), MaxSecret)
+		if err != nil {
+			d.fail(subject(raw.File.Expr), "Cannot read the secret", "%s: %s.", path, err)
+			return
+		}
+		text = string(src)
+	case variable != "":
+		var set bool
+		if text, set = d.in.Getenv(variable); !set {
+			d.fail(subject(raw.Env.Expr), "Cannot read the secret", "There is no %s in bootgraph's environment.", variable)
+			return
+		}
+	case raw.Value == nil:
+		return // its path or variable is in error
+	}
+	switch {
+	case text == "":
+		d.fail(s.Range, "Empty secret", "The value of %s is empty, which Podman takes for no secret.", s.Name)
+	case len(text) > MaxSecret:
+		d.fail(s.Range, "Secret too large", "The value of %s has %d bytes; a secret has at most %d.", s.Name, len(text), MaxSecret)
+	}
+	s.Value = Sensitive{text}
+}
+
+func (d *decoder) secretText(s *Secret, raw *rawSecret) (string, bool) {
+	v, ok := d.value(raw.Value.Expr)
+	if !ok {
+		return "", false
+	}
+	v, _ = v.UnmarkDeep()
+	if converted, err := convert.Convert(v, cty.String); err == nil && !converted.IsNull() {
+		return converted.AsString(), true
+	}
+	d.fail(subject(raw.Value.Expr), "Wrong type", "value is a string.")
+	return "", false
+}
+
+// parseEnvName reads the name of a variable of the environment.
+func parseEnvName(s string) (string, error) { return s, checkEnvKey(s) }
+
+// attach gives a container's secrets the values of their blocks, and what a
+// block's name is for where the file gives no target.
+func (d *decoder) attach(mounts []SecretMount) []SecretMount {
+	for i := range mounts {
+		mounts[i].Value = d.secretValues[mounts[i].Name]
+	}
+	return mounts
+}

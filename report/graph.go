@@ -37,6 +37,7 @@ type Box struct {
 	Task           *scheduler.Task // nil: a collapsed stage
 	Services, Jobs int             // how many it stands for
 	Focus          bool            // what the picture is about
+	Sure           bool            // ready, whenever the boot gets past its stage
 }
 
 // checks says what makes a box ready, or what a collapsed stage is made of.
@@ -102,7 +103,7 @@ func Draw(plan *scheduler.Plan, v View) (*Picture, error) {
 		return nil, err
 	}
 	if len(v.Stages) > 0 {
-		p.keep(func(b int) bool { return shown[p.stageName(b)] })
+		p.keepStages(shown)
 	}
 	if v.Reduce {
 		p.reduce()
@@ -129,7 +130,7 @@ func picture(plan *scheduler.Plan) *Picture {
 		p.Stages = append(p.Stages, PictureStage{st.Name, st.OnFailure})
 	}
 	for _, t := range plan.Tasks {
-		b := Box{Name: t.Name, Kind: kind(t), Stage: t.Stage, Task: t}
+		b := Box{Name: t.Name, Kind: kind(t), Stage: t.Stage, Task: t, Sure: p.sure(t)}
 		if t.Policy.Job {
 			b.Jobs = 1
 		} else {
@@ -145,7 +146,18 @@ func picture(plan *scheduler.Plan) *Picture {
 	return p
 }
 
-func (p *Picture) stageName(box int) string { return p.Stages[p.Boxes[box].Stage].Name }
+// sure reports whether a boot that gets past a task's stage has it ready. Even
+// a stage that blocks goes on when one of its tasks is skipped, because of
+// something in an earlier stage that did not block.
+func (p *Picture) sure(t *scheduler.Task) bool {
+	switch p.Stages[t.Stage].OnFailure {
+	case config.Abort:
+		return true
+	case config.Block:
+		return !slices.ContainsFunc(t.DependsOn, func(d int) bool { return !p.Boxes[d].Sure })
+	}
+	return false
+}
 
 // byStage lists the boxes of each stage.
 func (p *Picture) byStage() [][]int {
@@ -198,18 +210,26 @@ func (p *Picture) focus(box int, v View) {
 	if v.Down || !v.Up {
 		walk(down)
 	}
-	p.keep(func(b int) bool { return kept[b] })
+	p.keep(kept)
+}
+
+func (p *Picture) keepStages(shown map[string]bool) {
+	kept := make([]bool, len(p.Boxes))
+	for i, b := range p.Boxes {
+		kept[i] = shown[p.Stages[b.Stage].Name]
+	}
+	p.keep(kept)
 }
 
 // keep leaves out the other boxes, their arrows, and the stages that have
 // nothing left.
-func (p *Picture) keep(keep func(box int) bool) {
+func (p *Picture) keep(kept []bool) {
 	stages, boxes := p.Stages, p.Boxes
 	p.Stages, p.Boxes = nil, nil
 	to := make([]int, len(boxes))
 	last := -1
 	for i, b := range boxes {
-		if to[i] = -1; !keep(i) {
+		if to[i] = -1; !kept[i] {
 			continue
 		}
 		if b.Stage != last {
@@ -293,11 +313,11 @@ func (p *Picture) reduced(w Wait) (kept []Arrow) {
 }
 
 // barrierImplies reports whether an arrow says nothing that the barriers don't.
-// Behind one, everything before it is settled. It is ready, too, unless the
-// boot goes on without: then depends_on still decides who is skipped.
+// Behind one, everything before it is settled. Where it may be so without
+// being ready, depends_on still decides who is skipped.
 func (p *Picture) barrierImplies(a Arrow) bool {
-	from, to := p.Boxes[a.From].Stage, p.Boxes[a.To].Stage
-	return from < to && (a.Wait != DependsOn || p.Stages[from].OnFailure != config.Continue)
+	from, to := p.Boxes[a.From], p.Boxes[a.To]
+	return from.Stage < to.Stage && (a.Wait != DependsOn || from.Sure)
 }
 
 func (p *Picture) sortArrows() {

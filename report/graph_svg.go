@@ -64,8 +64,9 @@ func WriteSVG(w io.Writer, p *Picture) error {
 	for i := range s.lines {
 		s.writeLine(i)
 	}
+	critical, _ := p.critical()
 	for i := range p.Boxes {
-		s.writeBox(i)
+		s.writeBox(i, critical[i])
 	}
 	s.printf("%s</svg>\n", legend)
 	return s.Flush()
@@ -160,7 +161,7 @@ func (p *Picture) label(box int) (name, checks string) {
 	return Clean(b.Name), Clean(checks)
 }
 
-func (s *svg) writeBox(box int) {
+func (s *svg) writeBox(box int, critical bool) {
 	b, r := &s.Boxes[box], s.boxes[box]
 	class, round := "box", 6
 	switch b.Kind {
@@ -169,7 +170,7 @@ func (s *svg) writeBox(box int) {
 	case KindStage:
 		class = "box whole"
 	}
-	if slices.Contains(s.Chain, box) {
+	if critical {
 		class += " critical"
 	}
 	if b.Focus {
@@ -209,10 +210,7 @@ func (s *svg) writeLine(index int) {
 	fmt.Fprintf(&path, "M%d %d", x, y)
 	for _, to := range n.to {
 		for ; done < len(n.through) && s.slots[n.through[done]].row < s.slots[to].row; done++ {
-			passing := s.slots[n.through[done]]
-			bend(&path, x, y, s.left+passing.x, s.top[passing.row])
-			x, y = s.left+passing.x, s.top[passing.row]+boxHeight
-			fmt.Fprintf(&path, "V%d", y)
+			x, y = s.pass(&path, x, y, n.through[done])
 		}
 		end := s.entryOf(index, to).x
 		bend(&path, x, y, end, s.boxes[to].y-arrowTip+1)
@@ -224,6 +222,14 @@ func (s *svg) writeLine(index int) {
 }
 
 func (s *svg) bottom(box int) int { return s.boxes[box].y + s.boxes[box].h }
+
+// pass leads through a row, between its boxes.
+func (s *svg) pass(path *strings.Builder, x0, y0, slot int) (x, y int) {
+	x, y = s.left+s.slots[slot].x, s.top[s.slots[slot].row]
+	bend(path, x0, y0, x, y)
+	fmt.Fprintf(path, "V%d", y+boxHeight)
+	return x, y + boxHeight
+}
 
 // bend leads down to a place: straight, or in the shape of an S.
 func bend(path *strings.Builder, x0, y0, x1, y1 int) {
@@ -238,27 +244,25 @@ func bend(path *strings.Builder, x0, y0, x1, y1 int) {
 // writeChain marks the critical path under the lines it follows.
 func (s *svg) writeChain() {
 	var path strings.Builder
+	index := 0 // of a line; chain and lines are both by the boxes they come from
 	for i := 1; i < len(s.Chain); i++ {
 		from, to := s.Chain[i-1], s.Chain[i]
-		for index := range s.lines {
-			n := &s.lines[index]
-			if n.from != from || !slices.Contains(n.to, to) {
-				continue
-			}
-			x, y := n.x, s.bottom(from)
-			fmt.Fprintf(&path, "M%d %d", x, y)
-			for _, t := range n.through {
-				if passing := s.slots[t]; passing.row < s.slots[to].row {
-					bend(&path, x, y, s.left+passing.x, s.top[passing.row])
-					x, y = s.left+passing.x, s.top[passing.row]+boxHeight
-					fmt.Fprintf(&path, "V%d", y)
-				}
-			}
-			bend(&path, x, y, s.entryOf(index, to).x, s.boxes[to].y)
-			break
+		for s.lines[index].from != from || !slices.Contains(s.lines[index].to, to) {
+			index++
 		}
+		n := &s.lines[index]
+		x, y := n.x, s.bottom(from)
+		fmt.Fprintf(&path, "M%d %d", x, y)
+		for _, slot := range n.through {
+			if s.slots[slot].row < s.slots[to].row {
+				x, y = s.pass(&path, x, y, slot)
+			}
+		}
+		bend(&path, x, y, s.entryOf(index, to).x, s.boxes[to].y)
 	}
-	s.printf(`<path class="chain" d="%s"><title>longest chain</title></path>`+"\n", path.String())
+	if path.Len() > 0 {
+		s.printf(`<path class="chain" d="%s"><title>longest chain</title></path>`+"\n", path.String())
+	}
 }
 
 const legendRow = 24
@@ -283,7 +287,9 @@ func (s *svg) legend() (text string, rows int) {
 	sign := func(class string, round int) string {
 		return fmt.Sprintf(`<rect class="%s" y="-7" width="%d" height="14" rx="%d"/>`, class, legendSign, round)
 	}
-	stroke := func(class string) string { return fmt.Sprintf(`<path class="%s" d="M0 0H%d"/>`, class, legendSign) }
+	stroke := func(class string) string {
+		return fmt.Sprintf(`<path class="%s" d="M3 0H%d"/>`, class, legendSign-3)
+	}
 	var kinds = map[config.Kind]bool{}
 	for _, box := range s.Boxes {
 		kinds[box.Kind] = true
@@ -293,7 +299,7 @@ func (s *svg) legend() (text string, rows int) {
 	item(kinds[KindStage], "collapsed stage", sign("box whole", 3))
 	for _, w := range waits {
 		used := slices.ContainsFunc(s.Arrows, func(a Arrow) bool { return a.Wait == w })
-		item(used, w.String(), stroke("line "+w.String())+fmt.Sprintf(`<path class="tip" d="M%d 0l-%d -4v8z"/>`, legendSign+2, arrowTip))
+		item(used, w.String(), stroke("line "+w.String())+fmt.Sprintf(`<path class="tip" d="M%d 0l-%d -4v8z"/>`, legendSign, arrowTip))
 	}
 	item(len(s.Chain) > 1, "longest chain", stroke("chain"))
 	item(len(s.barriers) > 0, "barrier", stroke("barrier"))

@@ -118,6 +118,9 @@ func (l *layout) fillRows() {
 		}
 		out[a.From], in[a.To] = true, true
 	}
+	for i := 1; i < len(l.Chain); i++ {
+		out[l.Chain[i-1]], in[l.Chain[i]] = true, true
+	}
 	// Of a broken layer, what waits for a row above comes first and what is
 	// waited for below last: lines are short then, and pass few rows.
 	rank := func(b int) int {
@@ -166,7 +169,7 @@ func (l *layout) breakLayer(boxes []int, columns int) {
 		for _, b := range boxes[:n] {
 			l.slots[b].row = len(l.rows)
 		}
-		l.rows = append(l.rows, slices.Clone(boxes[:n]))
+		l.rows = append(l.rows, slices.Sorted(slices.Values(boxes[:n])))
 		l.stageOf = append(l.stageOf, l.Boxes[boxes[0]].Stage)
 		boxes = boxes[n:]
 	}
@@ -218,9 +221,9 @@ func (l *layout) route(n *line, index int, around bool, steps map[[2]int]bool) {
 		l.slots[to].up = append(l.slots[to].up, pull{last, weight})
 	}
 	for _, to := range n.to {
-		weight := 2
+		weight := 20
 		if steps[[2]int{n.from, to}] {
-			weight = 24
+			weight = 240
 		}
 		for row := l.slots[last].row + 1; around && row < l.slots[to].row; row++ {
 			passing := len(l.slots)
@@ -228,9 +231,9 @@ func (l *layout) route(n *line, index int, around bool, steps map[[2]int]bool) {
 			l.rows[row] = append(l.rows[row], passing)
 			n.through = append(n.through, passing)
 			if last == n.from {
-				join(passing, weight+1)
+				join(passing, weight+10)
 			} else {
-				join(passing, 8)
+				join(passing, 80)
 			}
 			last = passing
 		}

@@ -77,34 +77,46 @@ func (p *Picture) critical() (boxes []bool, steps map[[2]int]bool) {
 	return boxes, steps
 }
 
-// writeBarriers joins each stage to the next by one vertex, reached from what
-// nothing else of its stage waits for, and leading to what waits for nothing
-// else of its own.
+// writeBarriers joins each stage to the next by one vertex.
 func (p *Picture) writeBarriers(w io.Writer) {
+	for i, bar := range p.barriers() {
+		fmt.Fprintf(w, "  b%d [shape=point, width=0.08, color=\"#b8c4d6\", tooltip=%s];\n", i, dotQuote("barrier: "+p.Stages[i].Name+" is passed"))
+		for _, b := range bar.before {
+			fmt.Fprintf(w, "  n%d -> b%d [color=\"#b8c4d6\", arrowhead=none, weight=0];\n", b, i)
+		}
+		for _, b := range bar.after {
+			fmt.Fprintf(w, "  b%d -> n%d [color=\"#b8c4d6\", weight=0];\n", i, b)
+		}
+		if i > 0 && len(bar.before) == 0 { // of an empty stage
+			fmt.Fprintf(w, "  b%d -> b%d [color=\"#b8c4d6\", arrowhead=none];\n", i-1, i)
+		}
+	}
+}
+
+// boundary is a barrier with the boxes next to it: what nothing else of its
+// stage waits for, and what waits for nothing else of its own.
+type boundary struct{ before, after []int }
+
+func (p *Picture) barriers() []boundary {
 	waitedFor, waiting := make([]bool, len(p.Boxes)), make([]bool, len(p.Boxes)) // in its own stage
 	for _, a := range p.Arrows {
 		if p.Boxes[a.From].Stage == p.Boxes[a.To].Stage {
 			waitedFor[a.From], waiting[a.To] = true, true
 		}
 	}
-	stages := p.byStage()
-	for i := 0; i+1 < len(stages); i++ {
-		fmt.Fprintf(w, "  b%d [shape=point, width=0.08, color=\"#b8c4d6\", tooltip=%s];\n", i, dotQuote("barrier: "+p.Stages[i].Name+" is passed"))
-		for _, b := range stages[i] {
-			if !waitedFor[b] {
-				fmt.Fprintf(w, "  n%d -> b%d [color=\"#b8c4d6\", arrowhead=none, weight=0];\n", b, i)
-			}
+	list := make([]boundary, max(len(p.Stages)-1, 0))
+	for i, b := range p.Boxes {
+		if b.Stage < len(list) && !waitedFor[i] {
+			list[b.Stage].before = append(list[b.Stage].before, i)
 		}
-		for _, b := range stages[i+1] {
-			if !waiting[b] {
-				fmt.Fprintf(w, "  b%d -> n%d [color=\"#b8c4d6\", weight=0];\n", i, b)
-			}
-		}
-		if i > 0 && len(stages[i]) == 0 {
-			fmt.Fprintf(w, "  b%d -> b%d [color=\"#b8c4d6\", arrowhead=none];\n", i-1, i)
+		if b.Stage > 0 && !waiting[i] {
+			list[b.Stage-1].after = append(list[b.Stage-1].after, i)
 		}
 	}
+	return list
 }
+
+var dotEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // dotQuote writes any text as a quoted string of the DOT language, in which
 // only the quote and the backslash mean something; a line break becomes the
@@ -112,7 +124,7 @@ func (p *Picture) writeBarriers(w io.Writer) {
 func dotQuote(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {
-		lines[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(Clean(line))
+		lines[i] = dotEscapes.Replace(Clean(line))
 	}
 	return `"` + strings.Join(lines, `\n`) + `"`
 }

@@ -17,13 +17,16 @@ var mermaidArrow = [...]string{DependsOn: "-->", Wants: "-.->", After: "-.->"}
 // WriteMermaid writes a picture as a flowchart: a subgraph a stage, with the
 // barriers between them. It sets no colours, so that the page's theme shows,
 // light or dark.
+//
+// A barrier is a node, not an arrow from subgraph to subgraph: Mermaid ties
+// such an arrow to some box of each, and draws the stages side by side.
 func WriteMermaid(w io.Writer, p *Picture) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprint(out, "flowchart TB\n")
 	critical, steps := p.critical()
 	for stage, boxes := range p.byStage() {
 		st := p.Stages[stage]
-		fmt.Fprintf(out, "  subgraph s%d[%s]\n", stage, mermaidText(st.Name, "on failure: "+string(st.OnFailure)))
+		fmt.Fprintf(out, "  subgraph s%d[%s]\n", stage, mermaidText(st.Name+" ("+string(st.OnFailure)+")"))
 		for _, b := range boxes {
 			open, close := "[", "]"
 			switch p.Boxes[b].Kind {
@@ -46,9 +49,8 @@ func WriteMermaid(w io.Writer, p *Picture) error {
 			thick = append(thick, fmt.Sprint(i))
 		}
 	}
-	for i := 1; i < len(p.Stages); i++ {
-		fmt.Fprintf(out, "  s%d ==>|barrier| s%d\n", i-1, i)
-	}
+	pale := p.writeMermaidBarriers(out)
+	writeLinkStyle(out, pale, "stroke-opacity:0.4")
 	writeLinkStyle(out, fine, "stroke-dasharray:1 4")
 	writeLinkStyle(out, thick, "stroke-width:4px")
 	for b, on := range critical {
@@ -57,6 +59,28 @@ func WriteMermaid(w io.Writer, p *Picture) error {
 		}
 	}
 	return out.Flush()
+}
+
+// writeMermaidBarriers returns the numbers of its links, which follow those of
+// the arrows.
+func (p *Picture) writeMermaidBarriers(w io.Writer) (links []string) {
+	link := func(format string, a, b int) {
+		fmt.Fprintf(w, format, a, b)
+		links = append(links, fmt.Sprint(len(p.Arrows)+len(links)))
+	}
+	for i, bar := range p.barriers() {
+		fmt.Fprintf(w, "  b%d{{\"barrier\"}}\n", i)
+		for _, b := range bar.before {
+			link("  n%d --- b%d\n", b, i)
+		}
+		for _, b := range bar.after {
+			link("  b%d --> n%d\n", i, b)
+		}
+		if i > 0 && len(bar.before) == 0 { // of an empty stage
+			link("  b%d --- b%d\n", i-1, i)
+		}
+	}
+	return links
 }
 
 func writeLinkStyle(w io.Writer, links []string, style string) {

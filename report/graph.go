@@ -53,6 +53,11 @@ func (b *Box) checks() string {
 	return count(b.Services, "service") + ", " + count(b.Jobs, "job")
 }
 
+func (b *Box) add(other *Box) {
+	b.Services += other.Services
+	b.Jobs += other.Jobs
+}
+
 // Arrow leads from what is waited for to what waits: two indices of boxes.
 type Arrow struct {
 	From, To int
@@ -350,7 +355,8 @@ func (p *Picture) collapse(stages map[string]bool) {
 		}
 		if b.Stage == last {
 			whole := &p.Boxes[len(p.Boxes)-1]
-			whole.Services, whole.Jobs, whole.Focus = whole.Services+b.Services, whole.Jobs+b.Jobs, whole.Focus || b.Focus
+			whole.add(&b)
+			whole.Focus = whole.Focus || b.Focus
 		} else {
 			p.Boxes = append(p.Boxes, b)
 		}

@@ -13,12 +13,15 @@ import (
 )
 
 const (
+	titleSize  = 16
 	nameSize   = 13
 	checkSize  = 11
 	ruleSize   = 11
 	textPad    = 12 // between a text and the edge of its box
 	arrowTip   = 7
+	titleGap   = 10
 	legendSign = 30
+	legendRow  = 24
 )
 
 // svgStyle has a light and a dark half, each with a background of its own: a
@@ -28,7 +31,7 @@ const svgStyle = `
   text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif; font-size: 11px; fill: #59636e }
   .title { font-size: 16px; font-weight: 600 } .name { font-size: 13px; font-weight: 600 }
   .title, .name { fill: #1f2328 } .mid { text-anchor: middle }
-  .mild { font-size: 12px; font-weight: 400; fill: #59636e }
+  .mild { font-size: 11px; font-weight: 400; fill: #59636e }
   .page { fill: #ffffff } .band { fill: #f6f8fa; stroke: #d1d9e0 }
   .box { fill: #ffffff; stroke: #818b98 } .whole { fill: #eaeef2 } .job { fill: #f0f4ff; stroke: #6e7fb5 }
   .critical { stroke: #bf8700; stroke-width: 2 } .focus { stroke: #0969da; stroke-width: 3 }
@@ -58,7 +61,7 @@ func WriteSVG(w io.Writer, p *Picture) error {
 	s.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="boot-title boot-desc">`+"\n", s.width, height, s.width, height)
 	s.printf("<title id=\"boot-title\">%s</title>\n<desc id=\"boot-desc\">%s</desc>\n<style>%s</style>\n", xmlText("Boot order of "+p.Name), xmlText(p.describe()), svgStyle)
 	s.printf(`<rect class="page" width="%d" height="%d" rx="8"/>`+"\n", s.width, height)
-	s.printf(`<text class="title" x="%d" y="30">%s<tspan class="mild" dx="10">%s</tspan></text>`+"\n", margin, xmlText(p.Name), p.size())
+	s.printf(`<text class="title" x="%d" y="30">%s<tspan class="mild" dx="%d">%s</tspan></text>`+"\n", margin, xmlText(Clean(p.Name)), titleGap, p.size())
 	s.writeStages()
 	s.writeChain()
 	for i := range s.lines {
@@ -92,11 +95,11 @@ func xmlText(text string) string {
 
 // size says how much is shown.
 func (p *Picture) size() string {
-	var whole Box
-	for _, b := range p.Boxes {
-		whole.Services, whole.Jobs = whole.Services+b.Services, whole.Jobs+b.Jobs
+	var all Box
+	for i := range p.Boxes {
+		all.add(&p.Boxes[i])
 	}
-	return whole.checks() + " in " + count(len(p.Stages), "stage")
+	return all.checks() + " in " + count(len(p.Stages), "stage")
 }
 
 // describe says in words what the picture shows, for those who don't see it.
@@ -126,7 +129,7 @@ func (s *svg) writeStages() {
 		s.printf(`<g><title>%s</title>`, xmlText("stage "+st.Name))
 		s.printf(`<rect class="band" x="%d" y="%d" width="%d" height="%d" rx="6"/>`, band.x, band.y, band.w, band.h)
 		s.printf(`<text class="name" x="%d" y="%d">%s</text>`, x, band.y+25, xmlText(st.Name))
-		s.printf(`<text class="%s" x="%d" y="%d">on failure: %s</text>`, st.OnFailure, x, band.y+42, xmlText(string(st.OnFailure)))
+		s.printf(`<text class="%s" x="%d" y="%d">on failure: %s</text>`, xmlText(string(st.OnFailure)), x, band.y+42, xmlText(string(st.OnFailure)))
 		s.printf(`<text x="%d" y="%d">%s</text></g>`+"\n", x, band.y+57, s.stageSize(boxes))
 	}
 	for i, y := range s.barriers {
@@ -137,11 +140,11 @@ func (s *svg) writeStages() {
 }
 
 func (s *svg) stageSize(boxes []int) string {
-	var whole Box
+	var all Box
 	for _, b := range boxes {
-		whole.Services, whole.Jobs = whole.Services+s.Boxes[b].Services, whole.Jobs+s.Boxes[b].Jobs
+		all.add(&s.Boxes[b])
 	}
-	return whole.checks()
+	return all.checks()
 }
 
 // label is the two lines of text in a box.
@@ -265,8 +268,6 @@ func (s *svg) writeChain() {
 	}
 }
 
-const legendRow = 24
-
 // legend explains what is in the picture, and nothing else. It breaks into
 // rows where the picture is narrow.
 func (s *svg) legend() (text string, rows int) {
@@ -290,7 +291,7 @@ func (s *svg) legend() (text string, rows int) {
 	stroke := func(class string) string {
 		return fmt.Sprintf(`<path class="%s" d="M3 0H%d"/>`, class, legendSign-3)
 	}
-	var kinds = map[config.Kind]bool{}
+	kinds := map[config.Kind]bool{}
 	for _, box := range s.Boxes {
 		kinds[box.Kind] = true
 	}

@@ -74,8 +74,19 @@ type stroke struct {
 func read(t *rapid.T, root *element) (d drawing) {
 	page := rect{0, 0, root.number("width"), root.number("height")}
 	for _, g := range root.Children {
-		if g.attr("transform") != "" || len(g.Children) < 2 {
-			continue // the legend, and what is no group
+		if g.is("text", "title") {
+			fits(t, &element{Children: []element{g}}, page)
+		}
+		if at := g.attr("transform"); at != "" {
+			var x, y int
+			if _, err := fmt.Sscanf(at, "translate(%d %d)", &x, &y); err != nil {
+				t.Fatal(at, err)
+			}
+			fits(t, &g, rect{-x, -y, page.w, page.h})
+			continue // the legend
+		}
+		if len(g.Children) < 2 {
+			continue // no group
 		}
 		shape := &g.Children[1]
 		switch {
@@ -118,6 +129,9 @@ func fits(t *rapid.T, g *element, box rect) {
 			size = nameSize
 		}
 		w := textWidth(text.Text, size, name)
+		if text.is("text", "title") {
+			w = textWidth(text.Text, titleSize, true) + titleGap + textWidth(text.Children[0].Text, checkSize, false)
+		}
 		left := text.number("x")
 		if text.is("text", "mid") {
 			left -= w / 2

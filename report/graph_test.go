@@ -229,7 +229,7 @@ func TestReducedPictureBootsTheSame(t *testing.T) {
 
 // drawnFile is any configuration, with long and short names.
 func drawnFile(t *rapid.T, most int) *config.File {
-	f := &config.File{Name: "any"}
+	f := &config.File{Name: "any-" + strings.Repeat("w", rapid.SampledFrom([]int{0, 60}).Draw(t, "long name"))}
 	n := 0
 	for i := range rapid.IntRange(1, 4).Draw(t, "stages") {
 		st := &config.Stage{Name: fmt.Sprint("stage", i), OnFailure: rapid.SampledFrom([]config.OnFailure{config.Block, config.Continue, config.Abort}).Draw(t, "rule")}

@@ -27,11 +27,12 @@ type layout struct {
 	height   int
 
 	left    int       // where rows begin, right of the names of the stages
-	inner   int       // how wide the widest row is
+	inner   int       // how wide the widest row is, or the heading
 	rows    [][]int   // slots, from left to right
 	stageOf []int     // the stage of a row
 	top     []int     // y of a row
 	slots   []slot    // one a box, with its number; then those where lines pass
+	out     [][]int   // by box: the lines that begin there
 	into    [][]entry // by box: the lines that end there, from left to right
 }
 
@@ -75,7 +76,8 @@ const (
 )
 
 func layOut(p *Picture) *layout {
-	l := &layout{Picture: p, boxes: make([]rect, len(p.Boxes)), slots: make([]slot, len(p.Boxes)), into: make([][]entry, len(p.Boxes))}
+	l := &layout{Picture: p, boxes: make([]rect, len(p.Boxes)), slots: make([]slot, len(p.Boxes)),
+		out: make([][]int, len(p.Boxes)), into: make([][]entry, len(p.Boxes))}
 	l.measure()
 	l.fillRows()
 	l.connect()
@@ -104,7 +106,9 @@ func (l *layout) measure() {
 	for _, st := range l.Stages {
 		l.left = max(l.left, textWidth(Clean(st.Name), nameSize, true))
 	}
-	l.left = margin + bandPad + max(l.left, textWidth("boot goes on when", ruleSize, false)) + 2*bandPad
+	l.left = margin + bandPad + max(l.left, textWidth("on failure: continue", ruleSize, false)) + 2*bandPad
+	heading := margin + textWidth(Clean(l.Name), titleSize, true) + titleGap + textWidth(l.size(), checkSize, false)
+	l.inner = max(0, heading-l.left-bandPad)
 }
 
 // fillRows puts each stage's boxes into rows: by the longest chain of arrows
@@ -150,8 +154,8 @@ func (l *layout) fillRows() {
 	}
 }
 
-// breakLayer makes rows of about the same width, the last of which may be
-// shorter.
+// breakLayer makes rows of about the same width: each ends when it has its
+// share, so that only the last is shorter, as in a grid.
 func (l *layout) breakLayer(boxes []int, columns int) {
 	usual, total := l.slots[boxes[0]].w, 0
 	for _, b := range boxes {
@@ -195,6 +199,7 @@ func (l *layout) connect() {
 		})
 		for i, a := range arrows {
 			if i == 0 || a.Wait != arrows[i-1].Wait {
+				l.out[from] = append(l.out[from], len(l.lines))
 				l.lines = append(l.lines, line{from: from, wait: a.Wait})
 			}
 			n := &l.lines[len(l.lines)-1]
@@ -242,184 +247,6 @@ func (l *layout) route(n *line, index int, around bool, steps map[[2]int]bool) {
 	}
 }
 
-// arrange sorts and spreads the rows, down and up again, and keeps the order
-// with the fewest crossings.
-func (l *layout) arrange() {
-	for r, row := range l.rows {
-		l.spread(r, func(s int) (int, int) { return l.slots[s].x, 1 })
-		last := row[len(row)-1]
-		l.inner = max(l.inner, l.slots[last].x+l.slots[last].w/2)
-	}
-	sweeps := 12
-	if len(l.slots) > 20_000 {
-		sweeps = 2
-	}
-	best, fewest := l.rows, math.MaxInt
-	for sweep := range 2 * sweeps {
-		l.sweep(sweep%2 == 0, func(r int, want func(int) (int, int)) {
-			l.sortRow(r, want)
-			l.spread(r, want)
-		})
-		if n := l.crossings(); n < fewest {
-			fewest = n
-			best = make([][]int, len(l.rows))
-			for r := range l.rows {
-				best[r] = slices.Clone(l.rows[r])
-			}
-		}
-	}
-	l.rows = best
-	for sweep := range 8 * sweeps {
-		l.sweep(sweep%2 == 0, func(r int, _ func(int) (int, int)) { l.spread(r, l.between) })
-	}
-	for _, row := range l.rows {
-		l.closeUp(row)
-	}
-}
-
-// closeUp takes the gaps out of the right end of a row, where nothing joins
-// the boxes to another row.
-func (l *layout) closeUp(row []int) {
-	for i, s := range row {
-		switch {
-		case !l.loose(s):
-		case i == 0:
-			l.slots[s].x = l.slots[s].w / 2
-		default:
-			l.slots[s].x = l.slots[row[i-1]].x + l.apart(row[i-1], s)
-		}
-	}
-}
-
-func (l *layout) loose(s int) bool { return len(l.slots[s].up)+len(l.slots[s].down) == 0 }
-
-// sweep visits the rows downwards, each with what its slots want because of
-// the rows above, or upwards.
-func (l *layout) sweep(down bool, visit func(row int, want func(slot int) (x, weight int))) {
-	for i := range l.rows {
-		if down {
-			visit(i, func(s int) (int, int) { return l.mean(s, l.slots[s].up) })
-		} else {
-			visit(len(l.rows)-1-i, func(s int) (int, int) { return l.mean(s, l.slots[s].down) })
-		}
-	}
-}
-
-// between is where a slot would like to be because of all its neighbours.
-func (l *layout) between(s int) (x, weight int) {
-	up, above := l.mean(s, l.slots[s].up)
-	down, below := l.mean(s, l.slots[s].down)
-	switch {
-	case len(l.slots[s].up) == 0:
-		return down, below
-	case len(l.slots[s].down) == 0:
-		return up, above
-	}
-	return (up*above + down*below) / (above + below), above + below
-}
-
-// mean is the middle of neighbours by their weights. What has none likes to
-// stay, but not much.
-func (l *layout) mean(s int, pulls []pull) (x, weight int) {
-	if len(pulls) == 0 {
-		return l.slots[s].x, 1
-	}
-	for _, p := range pulls {
-		x, weight = x+l.slots[p.slot].x*p.weight, weight+p.weight
-	}
-	return x / weight, weight
-}
-
-// sortRow puts what nothing is joined to at the right end, out of the way.
-func (l *layout) sortRow(r int, want func(slot int) (x, weight int)) {
-	key := func(s int) int {
-		if l.loose(s) {
-			return math.MaxInt
-		}
-		x, _ := want(s)
-		return x
-	}
-	slices.SortStableFunc(l.rows[r], func(a, b int) int { return cmp.Compare(key(a), key(b)) })
-}
-
-// spread moves the slots of a row as near to where they want to be as their
-// order and widths allow: the least sum of weighted squares, by pooling
-// adjacent violators (Barlow and others, 1972).
-func (l *layout) spread(r int, want func(slot int) (x, weight int)) {
-	type pool struct{ sum, weight, slots int }
-	var pools []pool
-	mean := func(p pool) int { return p.sum / p.weight }
-	row := l.rows[r]
-	offset := make([]int, len(row)) // of a slot's middle from the first one's, at the least
-	for i, s := range row {
-		if i > 0 {
-			offset[i] = offset[i-1] + l.apart(row[i-1], s)
-		}
-		x, weight := want(s)
-		pools = append(pools, pool{(x - offset[i]) * weight, weight, 1})
-		for n := len(pools) - 1; n > 0 && mean(pools[n-1]) > mean(pools[n]); n-- {
-			pools[n-1] = pool{pools[n-1].sum + pools[n].sum, pools[n-1].weight + pools[n].weight, pools[n-1].slots + pools[n].slots}
-			pools = pools[:n]
-		}
-	}
-	first, last := l.slots[row[0]].w/2, l.slots[row[len(row)-1]].w/2
-	i := 0
-	for _, p := range pools {
-		x := max(min(mean(p), l.inner-last-offset[len(row)-1]), first)
-		for range p.slots {
-			l.slots[row[i]].x = x + offset[i]
-			i++
-		}
-	}
-}
-
-// apart is how far the middles of two neighbours in a row are, at the least.
-func (l *layout) apart(a, b int) int {
-	gap := lineGap
-	if l.isBox(a) && l.isBox(b) {
-		gap = boxGap
-	}
-	return (l.slots[a].w+l.slots[b].w)/2 + gap
-}
-
-func (l *layout) isBox(slot int) bool { return slot < len(l.Boxes) }
-
-// crossings counts them between neighbouring rows: the inversions of the
-// lower ends, by a Fenwick tree.
-func (l *layout) crossings() (n int) {
-	place := make([]int, len(l.slots))
-	for _, row := range l.rows {
-		for i, s := range row {
-			place[s] = i
-		}
-	}
-	for r := 1; r < len(l.rows); r++ {
-		size := len(l.rows[r])
-		tree, seen := make([]int, size+1), 0
-		for _, s := range l.rows[r-1] {
-			var ends []int
-			for _, p := range l.slots[s].down {
-				if l.slots[p.slot].row == r {
-					ends = append(ends, place[p.slot])
-				}
-			}
-			for _, end := range ends {
-				n += seen
-				for i := end + 1; i > 0; i -= i & -i {
-					n -= tree[i]
-				}
-			}
-			for _, end := range ends {
-				seen++
-				for i := end + 1; i <= size; i += i & -i {
-					tree[i]++
-				}
-			}
-		}
-	}
-	return n
-}
-
 // settle turns slots into boxes, bands and the ends of lines.
 func (l *layout) settle() {
 	y, r := header, 0
@@ -465,45 +292,35 @@ func (l *layout) rowGap(r int) int {
 	return gap + min(aside/14, 36)
 }
 
-// placeEnds spreads the lines of a box over its lower and upper edge, in the
-// order of where they go to and come from.
+// placeEnds spreads the lines of a box over its upper and lower edge, in the
+// order of where they come from and go to.
 func (l *layout) placeEnds() {
 	for b, entries := range l.into {
 		slices.SortStableFunc(entries, func(a, b entry) int { return l.slots[a.above].x - l.slots[b.above].x })
 		for k := range entries {
-			e := &entries[k]
-			e.x = l.boxes[b].x + l.boxes[b].w/2 + fan(k, len(entries), l.boxes[b].w)
-			if above := l.left + l.slots[e.above].x; len(entries) == 1 && !l.isBox(e.above) {
-				e.x = straight(e.x, above)
-			}
+			entries[k].x = l.boxes[b].x + l.boxes[b].w/2 + fan(k, len(entries), l.boxes[b].w)
+		}
+		if len(entries) == 1 && !l.isBox(entries[0].above) {
+			entries[0].x = straight(entries[0].x, l.left+l.slots[entries[0].above].x)
 		}
 	}
-	for i, n := 0, 0; i < len(l.lines); i = n {
-		for n = i; n < len(l.lines) && l.lines[n].from == l.lines[i].from; n++ {
+	for b, lines := range l.out {
+		slices.SortStableFunc(lines, func(i, j int) int { return l.slots[l.below(i)].x - l.slots[l.below(j)].x })
+		for k, i := range lines {
+			l.lines[i].x = l.boxes[b].x + l.boxes[b].w/2 + fan(k, len(lines), l.boxes[b].w)
 		}
-		l.placeBeginnings(i, n)
+		if len(lines) == 1 {
+			l.lines[lines[0]].x = straight(l.lines[lines[0]].x, l.firstTurn(lines[0]))
+		}
 	}
 }
 
-// placeBeginnings does so for the lines from i to n, which are all that leave
-// one box.
-func (l *layout) placeBeginnings(i, n int) {
-	box := l.boxes[l.lines[i].from]
-	order := make([]int, 0, n-i)
-	for ; i < n; i++ {
-		order = append(order, i)
+// firstTurn is where a line gets to in the next row.
+func (l *layout) firstTurn(line int) int {
+	if below := l.below(line); !l.isBox(below) {
+		return l.left + l.slots[below].x
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return l.slots[l.below(a)].x - l.slots[l.below(b)].x })
-	for k, i := range order {
-		x := box.x + box.w/2 + fan(k, len(order), box.w)
-		if below := l.below(i); len(order) > 1 {
-		} else if l.isBox(below) {
-			x = straight(x, l.entryOf(i, below).x)
-		} else {
-			x = straight(x, l.left+l.slots[below].x)
-		}
-		l.lines[i].x = x
-	}
+	return l.entryOf(line, l.lines[line].to[0]).x
 }
 
 // straight moves an end that is all but in line with the other one.

@@ -102,7 +102,7 @@ stage "foundation" {
 
 stage "storage" {
   timeout  = "120s"
-  attempts = "3"
+  attempts = 3
 
   service "pg-main" {
     image = "localhost/campus/pg-main:1"
@@ -292,7 +292,7 @@ stage "storage" {
 }
 
 stage "platform" {
-  attempts   = "2"
+  attempts   = 2
   on_failure = "abort"
 
   service "registry" {

@@ -65,7 +65,7 @@ stage "foundation" {
 
 stage "data" {
   timeout  = "90s"
-  attempts = "3"
+  attempts = 3
 
   service "postgres" {
     image = "localhost/shop/postgres:1"
@@ -170,7 +170,7 @@ stage "data" {
 }
 
 stage "core" {
-  attempts   = "2"
+  attempts   = 2
   on_failure = "abort"
 
   service "accounts" {

@@ -38,7 +38,7 @@ stage "foundation" {
 }
 
 stage "forge" {
-  attempts = "2"
+  attempts = 2
 
   job "migrate" {
     depends_on = [service.postgres]

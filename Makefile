@@ -1,5 +1,5 @@
 # Each target is one command; the work is in go and in testdata/host.
-.PHONY: build demo test update
+.PHONY: build demo test update docs-pictures
 build:
 	go build -o bin/bootgraph ./cmd/bootgraph
 
@@ -19,3 +19,10 @@ test:
 
 update:
 	go test ./config ./scheduler ./report -update
+
+# The pictures that the documents show; a test says when they are stale.
+docs-pictures: build
+	bin/bootgraph graph --format svg testdata/rift > docs/rift.svg
+	bin/bootgraph graph --format svg testdata/graphs/small > docs/graph-small.svg
+	bin/bootgraph graph --format svg testdata/graphs/medium > docs/graph-medium.svg
+	bin/bootgraph graph --format svg testdata/graphs/large > docs/graph-large.svg

@@ -20,7 +20,7 @@ scheduler: config dag                           compiles a configuration into a 
 health: config scheduler                        proves a task's readiness for the scheduler
 podman: config scheduler                        makes tasks run for the scheduler
 journal: scheduler                              keeps events
-report: config scheduler                        shows plans and events
+report: config dag scheduler                    shows plans and events, reduces their graph
 cmd/bootgraph: config scheduler health podman journal report    wires all of them
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command

@@ -2,190 +2,373 @@ package report
 
 import (
 	"fmt"
-	"io"
-	"strings"
+	"slices"
 
 	"bootgraph/config"
+	"bootgraph/dag"
 	"bootgraph/scheduler"
 )
 
-// Edge points from what is waited for to what waits.
-type Edge struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	Kind string `json:"kind"` // depends_on, wants, after
+// Picture is a plan, or a part of one, as the graph command shows it. Focus,
+// stages, reduction and collapsed stages are worked out here, once; a writer
+// of a format only writes what is in a picture.
+type Picture struct {
+	Name   string
+	Stages []PictureStage // in boot order
+	Boxes  []Box          // by stage, then in plan order: what is waited for comes first
+	Arrows []Arrow        // by the box that waits, then by kind, then by the box waited for
+	Chain  []int          // the boxes of the plan's critical path, in its order
 }
 
-// Edges lists the edges of a plan: by the task that waits, then by kind.
-// Barriers between stages are not among them.
-func Edges(p *scheduler.Plan) []Edge {
-	edges := []Edge{}
-	for _, t := range p.Tasks {
-		for _, d := range t.DependsOn {
-			edges = append(edges, Edge{p.Tasks[d].Name, t.Name, "depends_on"})
+// PictureStage is a stage with what it does about a service that isn't ready.
+type PictureStage struct {
+	Name      string
+	OnFailure config.OnFailure
+}
+
+// KindStage is the kind of the box that a collapsed stage is drawn as.
+const KindStage config.Kind = "stage"
+
+// Box is a service or a job, or all that is shown of a collapsed stage.
+type Box struct {
+	Name           string
+	Kind           config.Kind
+	Stage          int             // index into Picture.Stages
+	Task           *scheduler.Task // nil: a collapsed stage
+	Services, Jobs int             // how many it stands for
+	Focus          bool            // what the picture is about
+	Sure           bool            // ready, whenever the boot gets past its stage
+}
+
+// checks says what makes a box ready, or what a collapsed stage is made of.
+func (b *Box) checks() string {
+	switch {
+	case b.Task != nil:
+		return healthText(b.Task)
+	case b.Jobs == 0:
+		return count(b.Services, "service")
+	case b.Services == 0:
+		return count(b.Jobs, "job")
+	}
+	return count(b.Services, "service") + ", " + count(b.Jobs, "job")
+}
+
+func (b *Box) add(other *Box) {
+	b.Services += other.Services
+	b.Jobs += other.Jobs
+}
+
+// Arrow leads from what is waited for to what waits: two indices of boxes.
+type Arrow struct {
+	From, To int
+	Wait     Wait
+}
+
+// Wait is how one box waits for another, the strongest first.
+type Wait int
+
+const (
+	DependsOn Wait = iota
+	Wants
+	After
+)
+
+var waits = []Wait{DependsOn, Wants, After}
+
+func (w Wait) String() string { return [...]string{"depends_on", "wants", "after"}[w] }
+
+// View says what a picture shows of a plan. The zero View is all of it.
+type View struct {
+	Focus    string   // a service or job, with what it waits for and what waits for it
+	Depth    int      // at most so many steps from the focus; 0: any number
+	Up, Down bool     // only what the focus waits for, or only what waits for it; neither is both
+	Stages   []string // only what is in these
+	Reduce   bool     // only the arrows without which the boot would be another
+	Collapse []string // stages that are one box each
+}
+
+// Draw makes the picture of a plan. Its steps have this order for a reason: an
+// arrow is reduced only by what is shown, and by services, not by stages that
+// were collapsed over them.
+func Draw(plan *scheduler.Plan, v View) (*Picture, error) {
+	p := picture(plan)
+	if v.Focus != "" {
+		t, err := plan.Find(v.Focus)
+		if err != nil {
+			return nil, err
 		}
-		for _, d := range t.Wants {
-			edges = append(edges, Edge{p.Tasks[d].Name, t.Name, "wants"})
+		p.focus(t.ID, v)
+	}
+	shown, err := stageSet(plan, v.Stages)
+	if err != nil {
+		return nil, err
+	}
+	collapsed, err := stageSet(plan, v.Collapse)
+	if err != nil {
+		return nil, err
+	}
+	if len(v.Stages) > 0 {
+		p.keepStages(shown)
+	}
+	if v.Reduce {
+		p.reduce()
+	}
+	p.collapse(collapsed)
+	return p, nil
+}
+
+func stageSet(plan *scheduler.Plan, names []string) (map[string]bool, error) {
+	set := map[string]bool{}
+	for _, name := range names {
+		if _, err := plan.FindStage(name); err != nil {
+			return nil, err
 		}
-		for _, d := range t.After {
-			edges = append(edges, Edge{p.Tasks[d].Name, t.Name, "after"})
+		set[name] = true
+	}
+	return set, nil
+}
+
+// picture is all of a plan. Boxes have the numbers of their tasks.
+func picture(plan *scheduler.Plan) *Picture {
+	p := &Picture{Name: plan.Name, Chain: slices.Clone(plan.CriticalPath)}
+	for _, st := range plan.Stages {
+		p.Stages = append(p.Stages, PictureStage{st.Name, st.OnFailure})
+	}
+	for _, t := range plan.Tasks {
+		b := Box{Name: t.Name, Kind: kind(t), Stage: t.Stage, Task: t, Sure: p.sure(t)}
+		if t.Policy.Job {
+			b.Jobs = 1
+		} else {
+			b.Services = 1
+		}
+		p.Boxes = append(p.Boxes, b)
+		for i, ids := range [][]int{t.DependsOn, t.Wants, t.After} {
+			for _, d := range ids {
+				p.Arrows = append(p.Arrows, Arrow{d, t.ID, waits[i]})
+			}
 		}
 	}
-	return edges
+	return p
 }
 
-type criticalPath struct {
-	Services []string `json:"services"`
-	Expected *float64 `json:"expected_s"` // null until earlier boots are known
-}
-
-func criticalPathOf(p *scheduler.Plan) criticalPath {
-	return criticalPath{Services: names(p, p.CriticalPath)}
-}
-
-// serviceDoc is what every JSON document says of a service.
-type serviceDoc struct {
-	Name      string      `json:"name"`
-	Kind      config.Kind `json:"kind"`
-	DependsOn []string    `json:"depends_on"`
-	Wants     []string    `json:"wants"`
-	After     []string    `json:"after"`
-	Health    []healthDoc `json:"health"`
-}
-
-type healthDoc struct {
-	Kind      string `json:"kind"`
-	Port      uint16 `json:"port,omitempty"`
-	Component string `json:"component,omitempty"`
-}
-
-func serviceDocOf(p *scheduler.Plan, t *scheduler.Task) serviceDoc {
-	d := serviceDoc{Name: t.Name, Kind: kind(t), DependsOn: names(p, t.DependsOn), Wants: names(p, t.Wants), After: names(p, t.After), Health: []healthDoc{}}
-	for _, h := range t.Service.Health {
-		d.Health = append(d.Health, healthDoc{h.Kind, h.Port, h.Component})
+// sure reports whether a boot that gets past a task's stage has it ready. Even
+// a stage that blocks goes on when one of its tasks is skipped, because of
+// something in an earlier stage that did not block.
+func (p *Picture) sure(t *scheduler.Task) bool {
+	switch p.Stages[t.Stage].OnFailure {
+	case config.Abort:
+		return true
+	case config.Block:
+		return !slices.ContainsFunc(t.DependsOn, func(d int) bool { return !p.Boxes[d].Sure })
 	}
-	return d
+	return false
 }
 
-type graphDoc struct {
-	FormatVersion int          `json:"format_version"`
-	Name          string       `json:"name"`
-	Stages        []graphStage `json:"stages"`
-	Edges         []Edge       `json:"edges"`
-	CriticalPath  criticalPath `json:"critical_path"`
+// byStage lists the boxes of each stage.
+func (p *Picture) byStage() [][]int {
+	list := make([][]int, len(p.Stages))
+	for i, b := range p.Boxes {
+		list[b.Stage] = append(list[b.Stage], i)
+	}
+	return list
 }
 
-type graphStage struct {
-	Name      string       `json:"name"`
-	OnFailure string       `json:"on_failure"`
-	Services  []serviceDoc `json:"services"`
+// byBox lists the arrows that lead to each box.
+func (p *Picture) byBox() [][]Arrow {
+	list := make([][]Arrow, len(p.Boxes))
+	for _, a := range p.Arrows {
+		list[a.To] = append(list[a.To], a)
+	}
+	return list
 }
 
-// WriteGraphJSON writes the graph as one document.
-func WriteGraphJSON(w io.Writer, p *scheduler.Plan) error {
-	doc := graphDoc{FormatVersion: scheduler.FormatVersion, Name: p.Name, Stages: []graphStage{}, Edges: Edges(p), CriticalPath: criticalPathOf(p)}
-	for _, st := range p.Stages {
-		s := graphStage{Name: st.Name, OnFailure: string(st.OnFailure), Services: []serviceDoc{}}
-		for _, t := range st.Tasks {
-			s.Services = append(s.Services, serviceDocOf(p, t))
+// focus keeps a box and what is at most v.Depth arrows away from it. Barriers
+// are not followed: over them, everything waits for all that came before.
+func (p *Picture) focus(box int, v View) {
+	p.Boxes[box].Focus = true
+	kept := make([]bool, len(p.Boxes))
+	walk := func(next [][]int) {
+		near := []int{box}
+		seen := map[int]bool{box: true}
+		for step := 1; len(near) > 0; step++ {
+			var far []int
+			for _, b := range near {
+				kept[b] = true
+				for _, n := range next[b] {
+					if !seen[n] && (v.Depth == 0 || step <= v.Depth) {
+						seen[n] = true
+						far = append(far, n)
+					}
+				}
+			}
+			near = far
 		}
-		doc.Stages = append(doc.Stages, s)
 	}
-	return writeJSON(w, doc)
+	up, down := make([][]int, len(p.Boxes)), make([][]int, len(p.Boxes))
+	for _, a := range p.Arrows {
+		up[a.To] = append(up[a.To], a.From)
+		down[a.From] = append(down[a.From], a.To)
+	}
+	if v.Up || !v.Down {
+		walk(up)
+	}
+	if v.Down || !v.Up {
+		walk(down)
+	}
+	p.keep(kept)
 }
 
-// dotEdge is how each kind of edge is drawn: the weaker the wait, the weaker
-// the line.
-var dotEdge = map[string]string{"depends_on": "style=solid", "wants": "style=dashed", "after": "style=dotted"}
+func (p *Picture) keepStages(shown map[string]bool) {
+	kept := make([]bool, len(p.Boxes))
+	for i, b := range p.Boxes {
+		kept[i] = shown[p.Stages[b.Stage].Name]
+	}
+	p.keep(kept)
+}
 
-// WriteDOT writes the graph for graphviz: a cluster a stage, from left to
-// right in boot order, joined by one barrier a boundary.
+// keep leaves out the other boxes, their arrows, and the stages that have
+// nothing left.
+func (p *Picture) keep(kept []bool) {
+	stages, boxes := p.Stages, p.Boxes
+	p.Stages, p.Boxes = nil, nil
+	to := make([]int, len(boxes))
+	last := -1
+	for i, b := range boxes {
+		if to[i] = -1; !kept[i] {
+			continue
+		}
+		if b.Stage != last {
+			last = b.Stage
+			p.Stages = append(p.Stages, stages[last])
+		}
+		to[i], b.Stage = len(p.Boxes), len(p.Stages)-1
+		p.Boxes = append(p.Boxes, b)
+	}
+	p.renumber(to)
+}
+
+// renumber gives arrows and chain the new numbers of their boxes; a box that
+// is gone has -1, several that became one have the same.
+func (p *Picture) renumber(to []int) {
+	arrows := p.Arrows
+	p.Arrows = nil
+	for _, a := range arrows {
+		if a.From, a.To = to[a.From], to[a.To]; a.From >= 0 && a.To >= 0 && a.From != a.To {
+			p.Arrows = append(p.Arrows, a)
+		}
+	}
+	chain := p.Chain
+	p.Chain = []int{}
+	for _, b := range chain {
+		if to[b] >= 0 {
+			p.Chain = append(p.Chain, to[b])
+		}
+	}
+	p.Chain = slices.Compact(p.Chain)
+}
+
+// reduce leaves out the arrows without which the boot would be the same.
 //
-// gonum's encoder is not used: it passes names that look like <…> on as HTML,
-// and writes Go's escapes, which graphviz doesn't know.
-func WriteDOT(w io.Writer, p *scheduler.Plan) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "digraph %s {\n", dotQuote(p.Name))
-	b.WriteString("  rankdir=LR; compound=true; newrank=true; fontname=\"sans-serif\"; nodesep=0.25; ranksep=0.6;\n")
-	b.WriteString("  node [fontname=\"sans-serif\", fontsize=11, shape=box, style=\"rounded,filled\", fillcolor=white];\n")
-	b.WriteString("  edge [fontname=\"sans-serif\", fontsize=9, arrowsize=0.7];\n")
-	for i, st := range p.Stages {
-		fmt.Fprintf(&b, "  subgraph %s {\n", dotQuote(fmt.Sprintf("cluster_%d", i)))
-		fmt.Fprintf(&b, "    label=%s; style=\"rounded,filled\"; color=\"#b8c4d6\"; fillcolor=\"#f4f6fa\";\n", dotQuote(st.Name+"\n"+string(st.OnFailure)))
-		for _, t := range st.Tasks {
-			shape := ""
-			if t.Policy.Job {
-				shape = ", shape=cds, style=filled"
-			}
-			fmt.Fprintf(&b, "    n%d [label=%s%s];\n", t.ID, dotQuote(t.Name+"\n"+healthText(t)), shape)
-		}
-		b.WriteString("  }\n")
+// A plain transitive reduction takes too much. If a wants b, and both want c, a
+// has to keep waiting for c by itself: b may be skipped for another reason
+// before c is settled. So the first arrow of a longer way has to be as strong
+// as the one it stands for, and all others have to be depends_on: what is at
+// their end starts only if what is at their beginning is ready.
+func (p *Picture) reduce() {
+	var kept []Arrow
+	for _, w := range waits {
+		kept = append(kept, p.reduced(w)...)
 	}
-	writeBarriers(&b, p)
-	for _, t := range p.Tasks {
-		for _, edge := range []struct {
-			kind string
-			ids  []int
-		}{{"depends_on", t.DependsOn}, {"wants", t.Wants}, {"after", t.After}} {
-			for _, d := range edge.ids {
-				attributes := dotEdge[edge.kind]
-				if p.Tasks[d].Stage != t.Stage {
-					// The barrier keeps the order already; letting this edge
-					// keep it too would pull the stages out of shape.
-					attributes += ", constraint=false, color=\"#8a94a6\""
-				}
-				fmt.Fprintf(&b, "  n%d -> n%d [%s, tooltip=%s];\n", d, t.ID, attributes, dotQuote(edge.kind))
-			}
-		}
-	}
-	b.WriteString("}\n")
-	_, err := io.WriteString(w, b.String())
-	return err
+	p.Arrows = kept
+	p.sortArrows()
 }
 
-// writeBarriers joins each stage to the next by one vertex, reached from what
-// nothing else of its stage waits for, and leading to what waits for nothing
-// else of its own.
-func writeBarriers(b *strings.Builder, p *scheduler.Plan) {
-	last := map[int]bool{}  // nobody in its stage waits for it
-	first := map[int]bool{} // waits for nobody in its stage
-	for _, t := range p.Tasks {
-		last[t.ID], first[t.ID] = true, true
+// reduced returns the arrows of one kind that nothing else implies. Each box
+// is two vertices of the graph, so that ways begin with any arrow that is
+// strong enough, and go on by depends_on alone.
+func (p *Picture) reduced(w Wait) (kept []Arrow) {
+	var g dag.Builder
+	begin := len(p.Boxes)
+	for i := range 2 * len(p.Boxes) {
+		g.AddVertex(fmt.Sprint(i))
 	}
-	for _, t := range p.Tasks {
-		for _, list := range [][]int{t.DependsOn, t.Wants, t.After} {
-			for _, d := range list {
-				if p.Tasks[d].Stage == t.Stage {
-					last[d], first[t.ID] = false, false
-				}
+	for wait := DependsOn; wait <= w; wait++ { // of equal arrows the strongest is the first, and stays
+		for i, a := range p.Arrows {
+			if a.Wait == wait {
+				g.AddEdge(begin+a.From, a.To, int32(i))
 			}
 		}
 	}
-	for i := 0; i+1 < len(p.Stages); i++ {
-		fmt.Fprintf(b, "  b%d [shape=point, width=0.08, color=\"#b8c4d6\", tooltip=%s];\n", i, dotQuote("barrier: "+p.Stages[i].Name+" is passed"))
-		for _, t := range p.Stages[i].Tasks {
-			if last[t.ID] {
-				fmt.Fprintf(b, "  n%d -> b%d [color=\"#b8c4d6\", arrowhead=none, weight=0];\n", t.ID, i)
-			}
-		}
-		for _, t := range p.Stages[i+1].Tasks {
-			if first[t.ID] {
-				fmt.Fprintf(b, "  b%d -> n%d [color=\"#b8c4d6\", weight=0];\n", i, t.ID)
-			}
-		}
-		if i > 0 && len(p.Stages[i].Tasks) == 0 {
-			fmt.Fprintf(b, "  b%d -> b%d [color=\"#b8c4d6\", arrowhead=none];\n", i-1, i)
+	for i, a := range p.Arrows {
+		if a.Wait == DependsOn {
+			g.AddEdge(a.From, a.To, int32(i))
 		}
 	}
+	graph := g.Graph()
+	order, err := graph.Order()
+	if err != nil {
+		panic("report: a plan has a cycle: " + err.Error())
+	}
+	for _, e := range graph.Reduce(order).Edges() {
+		if a := p.Arrows[e.Label]; e.From >= begin && a.Wait == w && !p.barrierImplies(a) {
+			kept = append(kept, a)
+		}
+	}
+	return kept
 }
 
-// dotQuote writes any text as a quoted string of the DOT language, in which
-// only the quote and the backslash mean something; a line break becomes the
-// escape that centers a line. It never gives HTML.
-func dotQuote(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		lines[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(Clean(line))
+// barrierImplies reports whether an arrow says nothing that the barriers don't.
+// Behind one, everything before it is settled. Where it may be so without
+// being ready, depends_on still decides who is skipped.
+func (p *Picture) barrierImplies(a Arrow) bool {
+	from, to := p.Boxes[a.From], p.Boxes[a.To]
+	return from.Stage < to.Stage && (a.Wait != DependsOn || from.Sure)
+}
+
+func (p *Picture) sortArrows() {
+	slices.SortFunc(p.Arrows, func(a, b Arrow) int {
+		if a.To != b.To {
+			return a.To - b.To
+		}
+		if a.Wait != b.Wait {
+			return int(a.Wait - b.Wait)
+		}
+		return a.From - b.From
+	})
+}
+
+// collapse makes the boxes of each of these stages one. Of several arrows
+// between the same two boxes, the strongest is left.
+func (p *Picture) collapse(stages map[string]bool) {
+	if len(stages) == 0 {
+		return
 	}
-	return `"` + strings.Join(lines, `\n`) + `"`
+	boxes := p.Boxes
+	p.Boxes = nil
+	to := make([]int, len(boxes))
+	last := -1 // the stage that the last box stands for
+	for i, b := range boxes {
+		if name := p.Stages[b.Stage].Name; stages[name] && b.Stage != last {
+			last = b.Stage
+			// A space is in no name of a service, so none can have this one.
+			p.Boxes = append(p.Boxes, Box{Name: "stage " + name, Kind: KindStage, Stage: b.Stage})
+		}
+		if b.Stage == last {
+			whole := &p.Boxes[len(p.Boxes)-1]
+			whole.add(&b)
+			whole.Focus = whole.Focus || b.Focus
+		} else {
+			p.Boxes = append(p.Boxes, b)
+		}
+		to[i] = len(p.Boxes) - 1
+	}
+	p.renumber(to)
+	p.sortArrows()
+	taken := map[[2]int]bool{}
+	p.Arrows = slices.DeleteFunc(p.Arrows, func(a Arrow) bool {
+		pair := [2]int{a.From, a.To}
+		other := taken[pair] && (p.Boxes[a.From].Kind == KindStage || p.Boxes[a.To].Kind == KindStage)
+		taken[pair] = true
+		return other
+	})
 }

@@ -103,7 +103,9 @@ func WritePlan(w io.Writer, p *Preview) error {
 	}
 	if len(p.Plan.Tasks) > 0 {
 		fmt.Fprint(w, "\ngraph\n")
-		WriteTree(w, p.Plan)
+		if err := WriteTree(w, picture(p.Plan)); err != nil {
+			return err
+		}
 		chain := p.Plan.CriticalPath
 		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), count(len(chain), "step"))
 	}
@@ -152,52 +154,6 @@ func orNone(s string) string {
 		return "(none)"
 	}
 	return s
-}
-
-// WriteTree writes the graph as an indented tree: each service once, below
-// the last of those it waits for in its own stage.
-func WriteTree(w io.Writer, p *scheduler.Plan) {
-	for _, st := range p.Stages {
-		fmt.Fprintf(w, "  %s\n", st.Name)
-		children := map[int][]*scheduler.Task{}
-		for _, t := range st.Tasks {
-			parent := -1
-			for _, list := range [][]int{t.DependsOn, t.Wants, t.After} {
-				for _, d := range list {
-					if p.Tasks[d].Stage == t.Stage {
-						parent = max(parent, d)
-					}
-				}
-			}
-			children[parent] = append(children[parent], t)
-		}
-		writeBranch(w, p, children, -1, "  ")
-	}
-}
-
-const deepest = 120 // columns of a tree's indentation
-
-func writeBranch(w io.Writer, p *scheduler.Plan, children map[int][]*scheduler.Task, parent int, indent string) {
-	for i, t := range children[parent] {
-		branch, below := "├─ ", "│  "
-		if i == len(children[parent])-1 {
-			branch, below = "└─ ", "   "
-		}
-		line := indent + branch + t.Name + "  [" + healthText(t) + "]"
-		for _, edge := range []struct {
-			verb string
-			ids  []int
-		}{{"needs", t.DependsOn}, {"wants", t.Wants}, {"after", t.After}} {
-			if len(edge.ids) > 0 {
-				line += "  " + edge.verb + " " + strings.Join(names(p, edge.ids), ", ")
-			}
-		}
-		fmt.Fprintln(w, line)
-		if len(indent) > deepest {
-			below = "" // a chain of 10,000 would be 150 MB of indentation
-		}
-		writeBranch(w, p, children, t.ID, indent+below)
-	}
 }
 
 type planDoc struct {

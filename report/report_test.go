@@ -2,11 +2,9 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -74,10 +72,8 @@ func preview(t *testing.T) *Preview {
 }
 
 func TestOutputsAreTheseBytes(t *testing.T) {
-	rift, demo := compile(t, "../testdata/rift/boot.hcl"), preview(t)
+	demo := preview(t)
 	for name, write := range map[string]func(io.Writer) error{
-		"rift.dot":  func(w io.Writer) error { return WriteDOT(w, rift) },
-		"rift.json": func(w io.Writer) error { return WriteGraphJSON(w, rift) },
 		"demo.plan": func(w io.Writer) error { return WritePlan(w, demo) },
 		"plan.json": func(w io.Writer) error { return WritePlanJSON(w, demo) },
 		"empty.plan": func(w io.Writer) error {
@@ -156,61 +152,6 @@ func play(take func(scheduler.Event)) {
 	give(0, skipped)
 	give(0, scheduler.Event{Type: scheduler.StageDone, Stage: "one", Outcome: scheduler.EndDegraded, Elapsed: 123 * time.Second})
 	give(0, scheduler.Event{Type: scheduler.RunDone, Outcome: scheduler.EndDegraded, Exit: 3, Elapsed: 123 * time.Second})
-}
-
-// TestDOTIsReadByGraphviz gives graphviz names that try to be something else,
-// and reads back what it understood.
-func TestDOTIsReadByGraphviz(t *testing.T) {
-	evil := []string{`<b>x</b>`, `a"]; evil [URL="javascript:alert(1)"`, `\N\G`, "a\nb", "node", "strict digraph {", "ü😀", "\x1b]0;x\a", "{a|b}"}
-	f := &config.File{Name: `"; }`}
-	for _, stage := range []string{"one", `<i>two</i>`} {
-		st := &config.Stage{Name: stage, OnFailure: config.Continue}
-		for i, name := range evil {
-			st.Services = append(st.Services, &config.Service{Name: stage + name, Kind: config.KindService, Attempts: 1})
-			if i > 0 {
-				st.Services[i].DependsOn = []config.Reference{{Target: stage + evil[i-1]}}
-			}
-		}
-		f.Stages = append(f.Stages, st)
-	}
-	plan, diags := scheduler.Compile(f)
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	var dot bytes.Buffer
-	if err := WriteDOT(&dot, plan); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("dot", "-Tjson0")
-	cmd.Stdin = &dot
-	cmd.Stderr = t.Output()
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal("graphviz doesn't read it (make test installs it): ", err)
-	}
-	var raw struct {
-		Objects []map[string]any
-		Edges   []map[string]any
-	}
-	if err := json.Unmarshal(out, &raw); err != nil {
-		t.Fatal(err)
-	}
-	nodes := 0
-	for _, o := range raw.Objects {
-		if name, _ := o["name"].(string); strings.HasPrefix(name, "n") && !strings.HasPrefix(name, "node") {
-			nodes++
-		}
-		if _, ok := o["URL"]; ok {
-			t.Errorf("a name became a link: %v", o)
-		}
-	}
-	if nodes != len(plan.Tasks) {
-		t.Errorf("graphviz read %d services of %d", nodes, len(plan.Tasks))
-	}
-	want := len(Edges(plan)) + 2 // one barrier: in from the last of a stage, out to the first of the next
-	if len(raw.Edges) != want {
-		t.Errorf("graphviz read %d edges of %d", len(raw.Edges), want)
-	}
 }
 
 func TestCleanMakesTextSafeForATerminal(t *testing.T) {

@@ -128,19 +128,27 @@ func (p *Plan) find(names []string) (ids []int, err error) {
 	return ids, nil
 }
 
-func (p *Plan) inStages(names []string) (ids []int, err error) {
+// FindStage returns the index of the stage of that name, or an error that
+// names the nearest.
+func (p *Plan) FindStage(name string) (int, error) {
 	var all []string
-	for _, st := range p.Stages {
-		all = append(all, st.Name)
-		if slices.Contains(names, st.Name) {
-			for _, t := range st.Tasks {
-				ids = append(ids, t.ID)
-			}
+	for i, st := range p.Stages {
+		if st.Name == name {
+			return i, nil
 		}
+		all = append(all, st.Name)
 	}
+	return 0, fmt.Errorf("there is no stage %q%s", name, nearest(name, all))
+}
+
+func (p *Plan) inStages(names []string) (ids []int, err error) {
 	for _, name := range names {
-		if !slices.Contains(all, name) {
-			return nil, fmt.Errorf("there is no stage %q%s", name, nearest(name, all))
+		i, err := p.FindStage(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range p.Stages[i].Tasks {
+			ids = append(ids, t.ID)
 		}
 	}
 	return ids, nil

@@ -3,13 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"bootgraph/config"
-	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -113,28 +111,4 @@ func (a *app) validateCommand() *cobra.Command {
 			_, err = fmt.Fprintf(a.stdout, "%s is valid: %d stages, %d services and jobs\n", plan.Name, len(plan.Stages), len(plan.Tasks))
 			return err
 		}})
-}
-
-func (a *app) graphCommand() *cobra.Command {
-	cmd := bootFileArgs(&cobra.Command{
-		Use:     "graph [FILE|DIR]",
-		Short:   "Write the dependency graph; contacts nothing",
-		Example: `  bootgraph graph | dot -Tsvg > boot.svg`,
-	})
-	writers := map[string]func(io.Writer, *scheduler.Plan) error{
-		"dot":  report.WriteDOT,
-		"json": report.WriteGraphJSON,
-	}
-	format := formatFlag(cmd, "dot", "json")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if err := oneOf("format", *format, "dot", "json"); err != nil {
-			return err
-		}
-		_, plan, err := a.load(args, false)
-		if err != nil {
-			return err
-		}
-		return writers[*format](a.stdout, plan)
-	}
-	return cmd
 }

@@ -62,7 +62,7 @@ func (h *Host) Preflight(ctx context.Context, services []*config.Service, found 
 			}
 		}
 	}
-	return p.problems
+	return append(p.problems, h.checkSecrets(ctx)...)
 }
 
 type preflight struct {
@@ -112,8 +112,9 @@ func (p *preflight) check(w *config.Container) {
 		}
 	}
 	for _, s := range w.Secrets {
-		if p.lacks(p.secrets, s.Name) {
-			p.report("secret_missing", "%s needs the secret %s, which does not exist: create it with podman secret create %s FILE", w.Name, s.Name, s.Name)
+		declared := slices.ContainsFunc(p.h.file.Secrets, func(d *config.Secret) bool { return d.Name == s.Name })
+		if !declared && p.lacks(p.secrets, s.Name) {
+			p.report("secret_missing", "%s needs the secret %s, which does not exist: create it with podman secret create %s FILE, or declare it: secret %q { … }", w.Name, s.Name, s.Name, s.Name)
 		}
 	}
 	for _, m := range w.Volumes {

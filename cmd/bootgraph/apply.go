@@ -89,6 +89,12 @@ func (s *session) prepare(ctx context.Context, prune bool) error {
 		if err := s.removeOrphans(ctx, found); err != nil {
 			return err
 		}
+		if err := s.host.RemoveSecrets(ctx, true); err != nil {
+			return err
+		}
+	}
+	if err := s.host.EnsureSecrets(ctx); err != nil {
+		return err
 	}
 	return s.host.EnsureNetworksVolumes(ctx)
 }

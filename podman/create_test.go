@@ -28,7 +28,7 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 	if err := os.WriteFile(profile, []byte(`{"defaultAction":"SCMP_ACT_ALLOW"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	removed(t, h, "by-us", "by-hand", "other")
+	removed(t, h, "by-us", "by-hand", "by-words", "other")
 	run(t, h, "create", "--name=other", host.Image)
 	run(t, h, "network", "create", "attributes")
 	t.Cleanup(func() { run(t, h, "network", "rm", "--force", "attributes") })
@@ -87,6 +87,10 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 		{"unconfined", config.Container{SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined", "unmask=ALL"}}, "--security-opt=seccomp=unconfined --security-opt=apparmor=unconfined --security-opt=unmask=ALL", ""},
 		{"names", config.Container{Hostname: "", DNS: addrs("10.0.0.1", "10.0.0.2"), ExtraHosts: []config.ExtraHost{{Host: "a.example", IP: "10.9.8.7"}}}, "--dns=10.0.0.1 --dns=10.0.0.2 --add-host=a.example:10.9.8.7", ""},
 		{"init", config.Container{Init: true}, "--init", ""},
+		{"system paths", config.Container{SecurityOpt: []string{"systempaths=unconfined", "no-new-privileges=0"}}, "--security-opt=systempaths=unconfined --security-opt=no-new-privileges=0", ""},
+		{"a bridge", config.Container{NetworkMode: "bridge"}, "--network=bridge", ""},
+		{"no entrypoint", config.Container{Entrypoint: []string{""}, Command: []string{"/server"}}, `--entrypoint=[""]`, "/server"},
+		{"a third of a cpu", config.Container{CPUs: 0.29}, "--cpu-period=100000 --cpu-quota=29000", ""},
 	} {
 		v := reflect.ValueOf(test.want)
 		for i := range v.NumField() {
@@ -95,7 +99,7 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 			}
 		}
 		t.Run(test.name, func(t *testing.T) {
-			removed(t, h, "by-us", "by-hand")
+			removed(t, h, "by-us", "by-hand", "by-words")
 			want := test.want
 			want.Name, want.Image = "by-us", host.Image
 			s := &config.Service{Name: "service", Containers: []*config.Container{&want}}
@@ -108,9 +112,18 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 			if diff := cmp.Diff(inspected(t, h, "by-hand"), inspected(t, h, "by-us")); diff != "" {
 				t.Errorf("podman run (-) and bootgraph (+) differ:\n%s", diff)
 			}
+			want.Name = "by-words"
+			run(t, h, texts(CommandLine("attributes", "core", "service", &want))...)
+			if diff := cmp.Diff(inspected(t, h, "by-us"), inspected(t, h, "by-words")); diff != "" {
+				t.Errorf("bootgraph (-) and its command line (+) differ:\n%s", diff)
+			}
 			if len(test.want.SecurityOpt) > 0 { // of these podman inspect tells only what podman create was told
-				if diff := cmp.Diff(runtimeConfig(t, h, "by-hand"), runtimeConfig(t, h, "by-us")); diff != "" {
+				us := runtimeConfig(t, h, "by-us")
+				if diff := cmp.Diff(runtimeConfig(t, h, "by-hand"), us); diff != "" {
 					t.Errorf("the runtime is told other things by podman run (-) and bootgraph (+):\n%s", diff)
+				}
+				if diff := cmp.Diff(us, runtimeConfig(t, h, "by-words")); diff != "" {
+					t.Errorf("the runtime is told other things by bootgraph (-) and its command line (+):\n%s", diff)
 				}
 			}
 		})
@@ -123,6 +136,13 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 			t.Errorf("nothing tests %s", name)
 		}
 	}
+}
+
+func texts(words []Word) (list []string) {
+	for _, w := range words {
+		list = append(list, w.Text)
+	}
+	return list
 }
 
 func addrs(all ...string) (list []netip.Addr) {

@@ -62,18 +62,13 @@ func describe(c *config.Container) map[string]any {
 	text("workdir", c.Workdir)
 	text("hostname", c.Hostname)
 	set("labels", c.Labels, len(c.Labels) > 0)
-	if c.Restart.Policy != "" && c.Restart.Policy != "no" {
-		d["restart"] = c.Restart.Policy
-		if c.Restart.Retries > 0 {
-			d["restart"] = fmt.Sprintf("%s:%d", c.Restart.Policy, c.Restart.Retries)
-		}
-	}
+	text("restart", restartText(c.Restart))
 	set("stop_timeout", c.StopTimeout.String(), c.StopTimeout != config.DefaultStopTimeout)
 	text("stop_signal", c.StopSignal)
 	set("memory", c.Memory, c.Memory != 0)
 	set("cpus", c.CPUs, c.CPUs != 0)
 	set("pids_limit", c.PidsLimit, c.PidsLimit != 0)
-	sorted("ulimits", each(c.Ulimits, func(u config.Ulimit) string { return fmt.Sprintf("%s=%d:%d", u.Type, u.Soft, u.Hard) }))
+	sorted("ulimits", each(c.Ulimits, ulimitText))
 	sorted("cap_add", c.CapAdd)
 	sorted("cap_drop", c.CapDrop)
 	flag("privileged", c.Privileged)
@@ -213,6 +208,19 @@ func portText(p config.Port) string {
 	}
 	return joinSet(":", host, s)
 }
+
+// restartText is "" for the policy no, which is the default.
+func restartText(r config.Restart) string {
+	switch {
+	case r.Policy == "no":
+		return ""
+	case r.Retries > 0:
+		return fmt.Sprintf("%s:%d", r.Policy, r.Retries)
+	}
+	return r.Policy
+}
+
+func ulimitText(u config.Ulimit) string { return fmt.Sprintf("%s=%d:%d", u.Type, u.Soft, u.Hard) }
 
 func deviceText(d config.Device) string { return joinSet(":", d.Host, d.Container, d.Permissions) }
 

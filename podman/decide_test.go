@@ -76,7 +76,7 @@ func TestEveryDecision(t *testing.T) {
 	env.B: "(hidden)" -> ""
 	env.C: "" -> "(hidden)"
 	image: "localhost/web:1" -> "localhost/web:2"
-	ports: "443:8443/tcp 80:8080/tcp" -> "80:8080/tcp"
+	ports: "443:8443/tcp 80:8080/tcp" -> "80:8080/tcp" -443:8443/tcp
 	read_only: "" -> "true"`},
 		{"the same ports in another order", shuffled, config.KindService, was("running"), false, "keep: it runs as described"},
 		{"moved to another stage", same, config.KindService, was("running", label(LabelStage, "back")), false, "keep: it runs as described"},
@@ -92,6 +92,37 @@ func TestEveryDecision(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			if got := answer(Decide("shop", test.want, test.kind, test.found, test.replace)); got != test.answer {
 				t.Errorf("it decided\n%s\nwant\n%s", got, test.answer)
+			}
+		})
+	}
+}
+
+func TestWhatLooksAlikeDiffersNevertheless(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		was, now func(*config.Container)
+		answer   string
+	}{
+		{"an empty variable and none", nil, func(c *config.Container) { c.Env["C"] = "" }, `env.C: "" -> "(hidden)"`},
+		{"an empty label and none", func(c *config.Container) { c.Labels = map[string]string{"l": ""} }, nil, `labels.l: "\"\"" -> ""`},
+		{"no entrypoint and the image's", nil, func(c *config.Container) { c.Entrypoint = []string{""} }, `entrypoint: "" -> "\"\""`},
+		{"one word and two", func(c *config.Container) { c.Command = []string{"a b"} }, func(c *config.Container) { c.Command = []string{"a", "b"} },
+			`command: "\"a b\"" -> "a b"`},
+		{"words in another order", func(c *config.Container) { c.Command = []string{"a", "b"} }, func(c *config.Container) { c.Command = []string{"b", "a"} },
+			`command: "a b" -> "b a"`},
+		{"memory in its unit", func(c *config.Container) { c.Memory = 512 << 20 }, func(c *config.Container) { c.Memory = 1 << 30 }, `memory: "512m" -> "1g"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			was, now := described(), described()
+			for c, change := range map[*config.Container]func(*config.Container){was: test.was, now: test.now} {
+				if change != nil {
+					change(c)
+				}
+			}
+			found := &Found{Name: "web", State: "running", Labels: labels("shop", "front", "web", was)}
+			want := "replace: it was created from another description\n\t" + test.answer
+			if got := answer(Decide("shop", now, config.KindService, found, false)); got != want {
+				t.Errorf("it decided\n%s\nwant\n%s", got, want)
 			}
 		})
 	}
@@ -123,6 +154,12 @@ func answer(d Decision) string {
 	s := fmt.Sprintf("%s: %s", d.Action, d.Reason)
 	for _, f := range d.Diff {
 		s += fmt.Sprintf("\n\t%s: %q -> %q", f.Field, f.From, f.To)
+		for _, v := range f.Removed {
+			s += " -" + v
+		}
+		for _, v := range f.Added {
+			s += " +" + v
+		}
 	}
 	return s
 }

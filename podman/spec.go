@@ -5,10 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -110,50 +111,63 @@ func labels(owner, stage, service string, c *config.Container) map[string]string
 // Diff is a field that differs. Elements of maps are fields of their own:
 // env.HTTP. An empty text stands for a field that is not set. Values of env
 // are hidden: any may come from a sensitive variable, and nothing here can tell.
-type Diff struct{ Field, From, To string }
+type Diff struct {
+	Field, From, To string
+	// Of a list in which the order means nothing: the elements that only one
+	// of the two has.
+	Removed, Added []string
+}
 
 // differences compares the description a container was created from with what
 // is wanted. A field that isn't there has its default, so a version of
 // bootgraph that knows more fields finds no drift in older containers; a field
 // that this version doesn't know is passed over.
 func differences(spec string, want *config.Container) ([]Diff, error) {
-	var was map[string]any
-	if err := json.Unmarshal([]byte(spec), &was); err != nil {
+	from, err := flatten(spec)
+	if err != nil {
 		return nil, err
 	}
-	var wanted map[string]any
-	if err := json.Unmarshal([]byte(specText(want)), &wanted); err != nil {
+	to, err := flatten(specText(want))
+	if err != nil {
 		return nil, err
 	}
-	from, to := flatten(was), flatten(wanted)
-	var names []string
-	for name := range from {
-		names = append(names, name)
-	}
+	names := slices.Collect(maps.Keys(from))
 	for name := range to {
 		if _, ok := from[name]; !ok {
 			names = append(names, name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	var diffs []Diff
 	for _, name := range names {
-		if from[name] != to[name] {
-			d := Diff{name, from[name], to[name]}
-			if strings.HasPrefix(name, "env.") {
-				d.From, d.To = hidden(d.From), hidden(d.To)
-			}
-			diffs = append(diffs, d)
+		// As values, not as the texts that are shown: ["a b"] is not ["a", "b"],
+		// and a variable that is empty is not one that isn't set.
+		if !reflect.DeepEqual(from[name], to[name]) {
+			diffs = append(diffs, diffOf(name, from[name], to[name]))
 		}
 	}
 	return diffs, nil
 }
 
-func hidden(value string) string {
-	if value == "" {
-		return ""
+func diffOf(name string, from, to any) Diff {
+	d := Diff{Field: name, From: valueText(name, from), To: valueText(name, to)}
+	was, _ := from.([]any)
+	is, _ := to.([]any)
+	if slices.Contains(inOrder, name) || was == nil && is == nil {
+		return d
 	}
-	return "(hidden)"
+	d.Removed, d.Added = without(was, is), without(is, was)
+	return d
+}
+
+// without are the elements of a list that another doesn't have.
+func without(list, other []any) (rest []string) {
+	for _, v := range list {
+		if !slices.Contains(other, v) {
+			rest = append(rest, fmt.Sprint(v))
+		}
+	}
+	return rest
 }
 
 // fields of the language that a description may have.
@@ -161,33 +175,73 @@ var fields = strings.Fields(`image command entrypoint env ports volumes networks
 	restart stop_timeout stop_signal memory cpus pids_limit ulimits cap_add cap_drop privileged read_only tmpfs devices
 	security_opt dns extra_hosts init`)
 
-func flatten(spec map[string]any) map[string]string {
-	flat := map[string]string{}
-	for name, value := range spec {
+// inOrder are the lists of which the order is part of the value.
+var inOrder = []string{"command", "entrypoint", "dns"}
+
+// flatten reads a description: the values by field, and by key where a field
+// is a map. What isn't set has none.
+func flatten(spec string) (map[string]any, error) {
+	var described map[string]any
+	if err := json.Unmarshal([]byte(spec), &described); err != nil {
+		return nil, err
+	}
+	flat := map[string]any{}
+	for name, value := range described {
 		if !slices.Contains(fields, name) {
 			continue
 		}
 		if m, ok := value.(map[string]any); ok {
 			for k, v := range m {
-				flat[name+"."+k] = valueText(v)
+				flat[name+"."+k] = v
 			}
 			continue
 		}
-		flat[name] = valueText(value)
+		flat[name] = value
 	}
-	return flat
+	return flat, nil
 }
 
-func valueText(v any) string {
+// valueText shows a value, nil as "". Words are written so that one can tell
+// where they end.
+func valueText(field string, v any) string {
 	switch v := v.(type) {
-	case string:
-		return v
+	case nil:
+		return ""
 	case float64:
+		if field == "memory" {
+			return sizeText(int64(v))
+		}
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case []any:
-		return strings.Join(each(v, valueText), " ")
+		return strings.Join(each(v, func(v any) string { return wordText(fmt.Sprint(v)) }), " ")
+	case string:
+		if strings.HasPrefix(field, "env.") {
+			return "(hidden)"
+		}
+		if v == "" {
+			return `""`
+		}
+		return v
 	}
 	return fmt.Sprint(v)
+}
+
+// wordText quotes a word of a list that would look like several, or like none.
+func wordText(s string) string {
+	if s == "" || strings.ContainsAny(s, " \t\n\"") {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// sizeText writes bytes as the boot file does: 512m.
+func sizeText(n int64) string {
+	unit := 0
+	for unit < 4 && n != 0 && n%1024 == 0 {
+		n /= 1024
+		unit++
+	}
+	return strconv.FormatInt(n, 10) + []string{"", "k", "m", "g", "t"}[unit]
 }
 
 // portText spells a port as podman run does: 127.0.0.1:53:53/udp.

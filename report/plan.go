@@ -37,8 +37,11 @@ type ContainerAction struct {
 // Field is one difference between what is described and what was found.
 type Field struct {
 	Field string `json:"field"`
-	From  string `json:"from"`
+	From  string `json:"from"` // "": not set
 	To    string `json:"to"`
+	// Of a list, for people: the elements that only one of the two has.
+	Removed []string `json:"-"`
+	Added   []string `json:"-"`
 }
 
 // Runtime is what carries the plan out.
@@ -140,18 +143,36 @@ func writeActions(w io.Writer, p *Preview, st scheduler.Stage) error {
 				return err
 			}
 			for _, d := range a.Diff {
-				fmt.Fprintf(w, "      %s: %s -> %s\n", d.Field, orNone(Clean(d.From)), orNone(Clean(d.To)))
+				writeField(w, d)
 			}
 		}
 	}
 	return nil
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "(none)"
+// writeField writes a difference: what was added, removed or changed. Of a
+// list it writes the elements that differ, one a line; the others only if
+// there are none of these, which is so where an element was there twice.
+func writeField(w io.Writer, d Field) {
+	from, to := Clean(d.From), Clean(d.To)
+	switch {
+	case len(d.Removed)+len(d.Added) > 0:
+		fmt.Fprintf(w, "      ~ %s\n", Clean(d.Field))
+		for _, v := range d.Removed {
+			fmt.Fprintf(w, "          - %s\n", Clean(v))
+		}
+		for _, v := range d.Added {
+			fmt.Fprintf(w, "          + %s\n", Clean(v))
+		}
+	case from == "":
+		fmt.Fprintf(w, "      + %s: %s\n", Clean(d.Field), to)
+	case to == "":
+		fmt.Fprintf(w, "      - %s: %s\n", Clean(d.Field), from)
+	case from == to:
+		fmt.Fprintf(w, "      ~ %s: %s, changed\n", Clean(d.Field), to)
+	default:
+		fmt.Fprintf(w, "      ~ %s: %s -> %s\n", Clean(d.Field), from, to)
 	}
-	return s
 }
 
 // WriteTree writes the graph as an indented tree: each service once, below

@@ -95,11 +95,15 @@ func specText(c *config.Container) string {
 	return string(text)
 }
 
+// Hash is the hash of a container's description, the value of LabelHash.
+func Hash(c *config.Container) string {
+	sum := sha256.Sum256([]byte(specText(c)))
+	return hex.EncodeToString(sum[:])
+}
+
 // labels of a container, those of the user among them.
 func labels(owner, stage, service string, c *config.Container) map[string]string {
-	spec := specText(c)
-	sum := sha256.Sum256([]byte(spec))
-	l := map[string]string{LabelName: owner, LabelStage: stage, LabelService: service, LabelSpec: spec, LabelHash: hex.EncodeToString(sum[:])}
+	l := map[string]string{LabelName: owner, LabelStage: stage, LabelService: service, LabelSpec: specText(c), LabelHash: Hash(c)}
 	for k, v := range c.Labels {
 		if _, ours := l[k]; !ours {
 			l[k] = v

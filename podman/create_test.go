@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +27,10 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 	dir := t.TempDir()
 	profile := filepath.Join(dir, "seccomp.json")
 	if err := os.WriteFile(profile, []byte(`{"defaultAction":"SCMP_ACT_ALLOW"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	odd := filepath.Join(dir, `a,"b`)
+	if err := syscall.Mknod(odd, syscall.S_IFCHR|0o666, 1<<8|3); err != nil {
 		t.Fatal(err)
 	}
 	removed(t, h, "by-us", "by-hand", "by-words", "other")
@@ -82,6 +87,7 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 		{"read-only", config.Container{ReadOnly: true}, "--read-only", ""},
 		{"read-only with a tmpfs", config.Container{ReadOnly: true, Tmpfs: []config.Tmpfs{{Destination: "/tmp", Options: []string{"size=1m", "mode=1777"}}}}, "--read-only --tmpfs=/tmp:size=1m,mode=1777", ""},
 		{"devices", config.Container{Devices: []config.Device{{Host: "/dev/null", Container: "/dev/zilch", Permissions: "rw"}, {Host: "/dev/full", Container: "/dev/full"}}}, "--device=/dev/null:/dev/zilch:rw --device=/dev/full:/dev/full", ""},
+		{"a device with a comma", config.Container{Devices: []config.Device{{Host: odd, Container: "/dev/odd"}}}, `--device="` + dir + `/a,""b:/dev/odd"`, ""},
 		{"security", config.Container{SecurityOpt: []string{"no-new-privileges", "seccomp=" + profile, "label=disable", "mask=/proc/a:/proc/b", "unmask=/proc/kcore:/sys/firmware", "proc-opts=nosuid,exec"}},
 			"--security-opt=no-new-privileges --security-opt=seccomp=" + profile + " --security-opt=label=disable --security-opt=mask=/proc/a:/proc/b --security-opt=unmask=/proc/kcore:/sys/firmware --security-opt=proc-opts=nosuid,exec", ""},
 		{"unconfined", config.Container{SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined", "unmask=ALL"}}, "--security-opt=seccomp=unconfined --security-opt=apparmor=unconfined --security-opt=unmask=ALL", ""},

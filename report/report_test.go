@@ -84,6 +84,7 @@ func TestOutputsAreTheseBytes(t *testing.T) {
 		"rift.json": func(w io.Writer) error { return WriteGraphJSON(w, rift) },
 		"demo.plan": func(w io.Writer) error { return WritePlan(w, demo) },
 		"plan.json": func(w io.Writer) error { return WritePlanJSON(w, demo) },
+		"demo.sh":   func(w io.Writer) error { return WriteScript(w, script(t)) },
 		"empty.plan": func(w io.Writer) error {
 			return WritePlan(w, &Preview{Plan: &scheduler.Plan{Name: "empty"}})
 		},

@@ -20,8 +20,12 @@ import (
 // What a plan is made from, as digests. Values of the boot file, which may be
 // secret, go into them and nowhere else.
 
-// wholePlan is the part that a plan can't be without.
-const wholePlan = "what there is to do"
+// wholePlan is the part that a plan can't be without, imagePart how the names
+// of those begin that are images.
+const (
+	wholePlan = "what there is to do"
+	imagePart = "image "
+)
 
 // partOf makes a part of values that have a fixed form in JSON.
 func partOf(name, state string, values ...any) part {
@@ -64,7 +68,7 @@ func (s *session) parts(ctx context.Context, p *report.Preview, found podman.Sna
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, partOf("image "+image, "", id))
+		parts = append(parts, partOf(imagePart+image, "", id))
 	}
 	var doc bytes.Buffer
 	if err := report.WritePlanJSON(&doc, p); err != nil {
@@ -108,7 +112,8 @@ func described(p *scheduler.Plan, t *scheduler.Task) part {
 }
 
 // seen is what was found of a container, in words as far as there are any.
-// Times are in whole seconds: that is what a list of Podman has.
+// Times are in whole seconds, as a list of Podman has them: who was started
+// twice in one looks as before, and there is the same to do about it.
 func seen(name string, f *podman.Found) part {
 	if f == nil {
 		return partOf("container "+name, "not there")

@@ -214,10 +214,23 @@ func (s *session) unchanged(ctx context.Context, found podman.Snapshot) error {
 	return nil
 }
 
-const changesMost = 3 // told of; the rest is counted
+const (
+	changed     = " has changed"
+	changesMost = 3 // told of; the rest is counted
+)
 
-// changes says what parts differ, those of the plan first.
+// changes says what parts differ, those of the plan first. What follows from
+// another change is told only if there is no other: another action, and with
+// it an image that is used now, or is not any more.
 func changes(then, now []part) (list []string) {
+	var follows []string
+	tell := func(p part, text string) {
+		if p.Name == wholePlan || strings.HasPrefix(p.Name, imagePart) && text != changed {
+			follows = append(follows, p.Name+text)
+		} else {
+			list = append(list, p.Name+text)
+		}
+	}
 	index := map[string]part{}
 	for _, p := range now {
 		index[p.Name] = p
@@ -227,20 +240,23 @@ func changes(then, now []part) (list []string) {
 		delete(index, p.Name)
 		switch {
 		case !ok:
-			list = append(list, p.Name+" is not part of it any more")
+			tell(p, " is not part of it any more")
 		case p.Digest == q.Digest:
 		case p.State != q.State:
-			list = append(list, fmt.Sprintf("%s was %s and is %s now", p.Name, p.State, q.State))
+			tell(p, fmt.Sprintf(" was %s and is %s now", p.State, q.State))
 		case p.State != "":
-			list = append(list, fmt.Sprintf("%s is %s as it was, but another one, or started again", p.Name, p.State))
+			tell(p, fmt.Sprintf(" is %s as it was, but another one, or started again", p.State))
 		default:
-			list = append(list, p.Name+" has changed")
+			tell(p, changed)
 		}
 	}
 	for _, p := range now {
 		if _, isNew := index[p.Name]; isNew {
-			list = append(list, p.Name+" is new")
+			tell(p, " is new")
 		}
+	}
+	if len(list) == 0 {
+		list = follows
 	}
 	if more := len(list) - changesMost; more > 0 {
 		list = append(list[:changesMost], fmt.Sprintf("and %d more", more))

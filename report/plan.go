@@ -151,28 +151,34 @@ func writeActions(w io.Writer, p *Preview, st scheduler.Stage) error {
 }
 
 // writeField writes a difference: what was added, removed or changed. Of a
-// list it writes the elements that differ, one a line; the others only if
-// there are none of these, which is so where an element was there twice.
+// list it writes the elements that differ, one a line; the whole list only if
+// there are none, which is so where an element was there twice.
 func writeField(w io.Writer, d Field) {
 	from, to := Clean(d.From), Clean(d.To)
+	sign := "~"
+	switch {
+	case from == "":
+		sign = "+"
+	case to == "":
+		sign = "-"
+	}
+	fmt.Fprintf(w, "      %s %s", sign, Clean(d.Field))
 	switch {
 	case len(d.Removed)+len(d.Added) > 0:
-		fmt.Fprintf(w, "      ~ %s\n", Clean(d.Field))
 		for _, v := range d.Removed {
-			fmt.Fprintf(w, "          - %s\n", Clean(v))
+			fmt.Fprintf(w, "\n          - %s", Clean(v))
 		}
 		for _, v := range d.Added {
-			fmt.Fprintf(w, "          + %s\n", Clean(v))
+			fmt.Fprintf(w, "\n          + %s", Clean(v))
 		}
-	case from == "":
-		fmt.Fprintf(w, "      + %s: %s\n", Clean(d.Field), to)
-	case to == "":
-		fmt.Fprintf(w, "      - %s: %s\n", Clean(d.Field), from)
-	case from == to:
-		fmt.Fprintf(w, "      ~ %s: %s, changed\n", Clean(d.Field), to)
+	case from == to: // hidden
+		fmt.Fprintf(w, ": %s, changed", to)
+	case from == "" || to == "":
+		fmt.Fprintf(w, ": %s", from+to)
 	default:
-		fmt.Fprintf(w, "      ~ %s: %s -> %s\n", Clean(d.Field), from, to)
+		fmt.Fprintf(w, ": %s -> %s", from, to)
 	}
+	fmt.Fprintln(w)
 }
 
 // WriteTree writes the graph as an indented tree: each service once, below

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -108,9 +107,6 @@ func FuzzSavedPlan(f *testing.F) {
 		s, err := decodeSaved(text)
 		if err != nil {
 			return
-		}
-		if !isSavedPlan(text) && !bytes.Contains(bytes.ToLower(text), []byte("kind")) {
-			t.Error("it was read, and is not known as a saved plan")
 		}
 		again, err := json.Marshal(s)
 		if err != nil {

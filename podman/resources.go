@@ -98,7 +98,7 @@ func (p *preflight) check(w *config.Container) {
 		p.secrets = once(func() ([]string, error) { return p.h.names(p.ctx, "secrets") })
 	}
 	if w.Pull == config.PullNever {
-		switch id, err := p.h.imageID(p.ctx, w.Image); {
+		switch id, err := p.h.ImageID(p.ctx, w.Image); {
 		case err != nil:
 			p.problems = append(p.problems, err)
 		case id == "":
@@ -150,8 +150,8 @@ func (c *Client) names(ctx context.Context, kind string) ([]string, error) {
 	return names, nil
 }
 
-// imageID is the ID of an image of this Podman, or "" if it has none of that name.
-func (c *Client) imageID(ctx context.Context, name string) (string, error) {
+// ImageID is the ID of an image of this Podman, or "" if it has none of that name.
+func (c *Client) ImageID(ctx context.Context, name string) (string, error) {
 	var answer struct{ ID string }
 	err := c.do(ctx, call{what: "inspect image " + name, path: "/images/" + url.PathEscape(name) + "/json", limit: readLimit}, &answer)
 	if is(err, "image_missing") {
@@ -170,7 +170,7 @@ func (h *Host) image(ctx context.Context, w *config.Container) error {
 		if w.Pull == config.PullAlways {
 			return true, nil
 		}
-		id, err := h.imageID(ctx, w.Image)
+		id, err := h.ImageID(ctx, w.Image)
 		return id == "", err
 	}
 	if pull, err := wanted(); err != nil || !pull {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"unicode/utf8"
@@ -96,6 +97,11 @@ func bounded(name string, f function.Function) function.Function {
 		if size, ok := grows[name]; ok && size(plain) > MaxValue {
 			return cty.NilType, tooLarge
 		}
+		for i, arg := range plain {
+			if hugeNumber(arg, false) {
+				return cty.NilType, function.NewArgErrorf(i, "the number is too large, or too close to 0")
+			}
+		}
 		if deep[name] && nesting(text(plain[0])) > MaxNesting {
 			return cty.NilType, function.NewArgErrorf(0, "its brackets are inside each other more than %d deep", MaxNesting)
 		}
@@ -127,8 +133,13 @@ func number(v cty.Value) int {
 	return int(max(n, 0))
 }
 
-// formatVerb finds the width and precision of a verb.
-var formatVerb = regexp.MustCompile(`%[^a-zA-Z%]*`)
+// formatVerb finds the width and precision of a verb, numericVerb a verb that
+// makes a number of a text.
+var (
+	formatVerb  = regexp.MustCompile(`%[^a-zA-Z%]*`)
+	digits      = regexp.MustCompile(`[0-9]+`)
+	numericVerb = regexp.MustCompile(`%[^a-zA-Z%]*[bdoxXeEfgG]`)
+)
 
 // formatSize: each verb may show any of the arguments, in as many columns as
 // it says.
@@ -139,17 +150,19 @@ func formatSize(args []cty.Value) int {
 	size := len(text(args[0]))
 	verbs := formatVerb.FindAllString(text(args[0]), -1)
 	for _, verb := range verbs {
-		for _, digits := range regexp.MustCompile(`[0-9]+`).FindAllString(verb, -1) {
-			if len(digits) > 4 {
+		for _, number := range digits.FindAllString(verb, -1) {
+			columns, err := strconv.Atoi(number)
+			if err != nil {
 				return 2 * MaxValue
 			}
-			columns := 0
-			fmt.Sscan(digits, &columns)
 			size = plus(size, columns)
 		}
 	}
 	largest := 0
 	for _, arg := range args[1:] {
+		if numericVerb.MatchString(text(args[0])) && hugeNumber(arg, true) {
+			return 2 * MaxValue
+		}
 		largest = max(largest, weightOf(arg))
 	}
 	return plus(size, times(len(verbs), largest))

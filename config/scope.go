@@ -65,6 +65,10 @@ func (d *decoder) value(expr hcl.Expression) (cty.Value, bool) {
 	}
 	v, diags := expr.Value(d.scope)
 	d.diags = append(d.diags, d.discreet(expr, diags)...)
+	if !diags.HasErrors() && hugeNumber(v, false) {
+		d.diags = append(d.diags, outOfRange(subject(expr)))
+		return cty.DynamicVal, false
+	}
 	return v, !diags.HasErrors() && v.IsWhollyKnown()
 }
 

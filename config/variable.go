@@ -196,6 +196,9 @@ func (d *decoder) valueOf(v *variable, value given) (cty.Value, bool) {
 	case err != nil:
 		d.refuseValue(v, where, "The value of %s, from %s, does not fit its type %s: %s.", v.name, value.from, typeexpr.TypeString(v.kind), reason(err, v.sensitive))
 		return got, false
+	case hugeNumber(converted, false):
+		d.refuseValue(v, where, "The value of %s, from %s, is a number that is too large, or too close to 0.", v.name, value.from)
+		return got, false
 	case weightOf(converted) > 2*MaxValue:
 		d.refuseValue(v, where, "The value of %s, from %s, is larger than %d MiB.", v.name, value.from, MaxValue>>20)
 		return got, false

@@ -11,19 +11,22 @@ import (
 
 // An expression of a few lines can make gigabytes: a for inside a for inside
 // a for, or a text that is twice another that is twice another. hcl evaluates
-// in one go, so what it would make is estimated first.
+// in one go, so what it would make is estimated first. A number is one of the
+// ways: "1e99999999" * 1 is quick to work out, and takes hours to write down.
 
 const (
 	maxExpression = 16 << 20 // of the estimate
-	maxShown      = 1_000    // of the values that a diagnostic quotes
-	perValue      = 16       // of any value besides its text
-	perCall       = 1 << 10  // of a call besides its arguments: a guess, for what it gives is bounded by MaxValue
+	tooMuch       = maxExpression + 1
+	maxExponent   = 4_096   // of a number, to the base 2: 1,233 digits
+	maxShown      = 1_000   // of the values that a diagnostic quotes
+	perValue      = 16      // of any value besides its text
+	perCall       = 1 << 10 // of a call besides its arguments: a guess, for what it gives is bounded by MaxValue
 )
 
 // weight is about how many bytes the value of an expression takes, and not
 // much less. iterators are the weights of the names that for expressions
 // around it define.
-func (d *decoder) weight(expr hcl.Expression, iterators map[string]int) int {
+func (d *decoder) weight(expr hcl.Expression, iterators map[string]iterator) int {
 	if node, ok := expr.(hclsyntax.Expression); ok {
 		return d.nodeWeight(node, iterators)
 	}
@@ -35,7 +38,7 @@ func (d *decoder) weight(expr hcl.Expression, iterators map[string]int) int {
 	return sum
 }
 
-func (d *decoder) nodeWeight(expr hclsyntax.Expression, iterators map[string]int) int {
+func (d *decoder) nodeWeight(expr hclsyntax.Expression, iterators map[string]iterator) int {
 	weigh := func(e hclsyntax.Expression) int {
 		if e == nil {
 			return 0
@@ -72,9 +75,9 @@ func (d *decoder) nodeWeight(expr hclsyntax.Expression, iterators map[string]int
 	case *hclsyntax.ConditionalExpr:
 		return plus(weigh(e.Condition), max(weigh(e.TrueResult), weigh(e.FalseResult)))
 	case *hclsyntax.BinaryOpExpr:
-		return plus(weigh(e.LHS), weigh(e.RHS))
+		return d.operationWeight(e, plus(weigh(e.LHS), weigh(e.RHS)), iterators)
 	case *hclsyntax.UnaryOpExpr:
-		return weigh(e.Val)
+		return d.operationWeight(e, weigh(e.Val), iterators)
 	case *hclsyntax.IndexExpr:
 		return plus(weigh(e.Collection), weigh(e.Key))
 	case *hclsyntax.RelativeTraversalExpr:
@@ -108,20 +111,23 @@ func callWeight(name string, args int) int {
 
 // forWeight: the body as often as there are elements. An element weighs what
 // they do on average, so that all of them together weigh the collection.
-func (d *decoder) forWeight(e *hclsyntax.ForExpr, iterators map[string]int) int {
+func (d *decoder) forWeight(e *hclsyntax.ForExpr, iterators map[string]iterator) int {
 	collection := d.nodeWeight(e.CollExpr, iterators)
 	if collection > maxExpression {
 		return collection
 	}
-	count := collection/perValue + 1
-	if known, ok := d.collection(e.CollExpr, iterators); ok {
-		collection, count = weightOf(known), known.LengthInt()
+	count, huge := collection/perValue+1, false
+	for _, outer := range iterators {
+		huge = huge || outer.huge
+	}
+	if known, ok := d.evaluates(e.CollExpr, iterators); ok && known.CanIterateElements() {
+		collection, count, huge = weightOf(known), known.LengthInt(), hugeNumber(known, true)
 	}
 	inner := maps.Clone(iterators)
 	if inner == nil {
-		inner = map[string]int{}
+		inner = map[string]iterator{}
 	}
-	inner[e.KeyVar] = perValue + collection/max(count, 1)
+	inner[e.KeyVar] = iterator{perValue + collection/max(count, 1), huge}
 	inner[e.ValVar] = inner[e.KeyVar]
 	body := perValue
 	for _, part := range []hclsyntax.Expression{e.KeyExpr, e.ValExpr, e.CondExpr} {
@@ -132,9 +138,56 @@ func (d *decoder) forWeight(e *hclsyntax.ForExpr, iterators map[string]int) int 
 	return plus(collection, times(count, body))
 }
 
-// collection is what a for goes through, if that doesn't hang on another for
-// around it.
-func (d *decoder) collection(expr hclsyntax.Expression, iterators map[string]int) (cty.Value, bool) {
+// iterator is what is known of a name that a for expression defines.
+type iterator struct {
+	weight int
+	huge   bool // there is a text among the elements that is a huge number
+}
+
+// operationWeight: what is calculated is a number, so it may be huge.
+func (d *decoder) operationWeight(e hclsyntax.Expression, operands int, iterators map[string]iterator) int {
+	if operands > maxExpression {
+		return operands
+	}
+	if v, ok := d.evaluates(e, iterators); ok {
+		return plus(operands, weightOf(v))
+	}
+	for _, path := range e.Variables() {
+		if iterators[path.RootName()].huge {
+			return tooMuch
+		}
+	}
+	return operands
+}
+
+// hugeNumber reports whether there is a number in a value that is too large,
+// or too small, to be written down; with texts, also a text that can be
+// converted to one.
+func hugeNumber(v cty.Value, texts bool) bool {
+	v, _ = v.Unmark()
+	switch {
+	case v == cty.NilVal || v.IsNull() || !v.IsKnown():
+		return false
+	case v.Type() == cty.Number:
+		exponent := v.AsBigFloat().MantExp(nil)
+		return exponent > maxExponent || exponent < -maxExponent
+	case v.Type() == cty.String:
+		number, err := cty.ParseNumberVal(v.AsString())
+		return texts && err == nil && hugeNumber(number, false)
+	case v.CanIterateElements():
+		for it := v.ElementIterator(); it.Next(); {
+			key, element := it.Element()
+			if hugeNumber(key, texts) || hugeNumber(element, texts) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// evaluates gives the value of an expression that has been weighed, if it
+// doesn't hang on a for around it.
+func (d *decoder) evaluates(expr hclsyntax.Expression, iterators map[string]iterator) (cty.Value, bool) {
 	for _, path := range expr.Variables() {
 		if _, ok := iterators[path.RootName()]; ok {
 			return cty.NilVal, false
@@ -142,12 +195,12 @@ func (d *decoder) collection(expr hclsyntax.Expression, iterators map[string]int
 	}
 	v, diags := expr.Value(d.scope)
 	v, _ = v.UnmarkDeep()
-	return v, !diags.HasErrors() && !v.IsNull() && v.IsWhollyKnown() && v.CanIterateElements()
+	return v, !diags.HasErrors() && !v.IsNull() && v.IsWhollyKnown()
 }
 
-func (d *decoder) pathWeight(path hcl.Traversal, iterators map[string]int) int {
-	if weight, ok := iterators[path.RootName()]; ok {
-		return weight
+func (d *decoder) pathWeight(path hcl.Traversal, iterators map[string]iterator) int {
+	if known, ok := iterators[path.RootName()]; ok {
+		return known.weight
 	}
 	v, diags := path.TraverseAbs(d.scope)
 	if diags.HasErrors() {
@@ -162,6 +215,8 @@ func weightOf(v cty.Value) int {
 	switch {
 	case v == cty.NilVal || v.IsNull() || !v.IsKnown():
 		return perValue
+	case v.Type() == cty.Number && hugeNumber(v, false):
+		return tooMuch
 	case v.Type() == cty.String:
 		return perValue + len(v.AsString())
 	case v.CanIterateElements():

@@ -36,6 +36,11 @@ ours() { [ "$(inspect '{{.Name}} {{index .Config.Labels "bootgraph.name"}}' "$1"
 # made NAME HASH: and made from this description?
 made() { ours "$1" && [ "$(inspect '{{index .Config.Labels "bootgraph.hash"}}' "$1")" = "$2" ]; }
 
+# The same of secrets.
+secret_label() { $podman secret inspect --format "{{.Spec.Name}} {{index .Spec.Labels \"$2\"}}" "$1" 2>/dev/null; }
+secret_ours() { [ "$(secret_label "$1" bootgraph.name)" = "$1 $name" ]; }
+secret() { secret_ours "$1" && [ "$(secret_label "$1" bootgraph.hash)" = "$1 $2" ]; }
+
 running() { [ "$(inspect '{{.State.Status}}' "$1")" = running ]; }
 succeeded() { [ "$(inspect '{{.State.Status}} {{.State.ExitCode}}' "$1")" = 'exited 0' ]; }
 

@@ -16,12 +16,13 @@ import (
 const rules = `
 config:                                         the boot file as values; knows nobody
 dag:                                            order in a graph; knows nobody
+lint: config                                    warns of what a boot file may say and should not
 scheduler: config dag                           compiles a configuration into a plan, and boots it
 health: config scheduler                        proves a task's readiness for the scheduler
 podman: config scheduler                        makes tasks run for the scheduler
 journal: scheduler                              keeps events
 report: config dag scheduler                    shows plans and events, reduces their graph
-cmd/bootgraph: config scheduler health podman journal report    wires all of them
+cmd/bootgraph: config lint scheduler health podman journal report    wires all of them
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo

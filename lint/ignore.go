@@ -92,6 +92,10 @@ func (l *linter) unknown(name string, where hcl.Range) {
 	l.diags = append(l.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Unknown rule", Detail: detail, Subject: &where})
 }
 
+func (l *linter) silenced(rule string, where hcl.Range) bool {
+	return slices.ContainsFunc(l.silence[rule], func(s span) bool { return s.covers(where) })
+}
+
 func (l *linter) cover(rules []string, s span) {
 	for _, name := range rules {
 		l.silence[name] = append(l.silence[name], s)

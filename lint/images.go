@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"bootgraph/config"
 )
 
@@ -24,7 +26,9 @@ func Images(f *config.File) []string {
 	var names []string
 	l.each(func(_ int, s *config.Service) {
 		for _, c := range onlyTCP(s) {
-			names = append(names, c.container.Image)
+			if !l.silenced(genericCheck, c.where(s)) {
+				names = append(names, c.container.Image)
+			}
 		}
 	})
 	slices.Sort(names)
@@ -35,6 +39,15 @@ func Images(f *config.File) []string {
 type checked struct {
 	container *config.Container
 	check     *config.Health
+}
+
+// where is the check if it is the service's own, else the service: a stage's
+// check may be right for its other services.
+func (c checked) where(s *config.Service) hcl.Range {
+	if c.check.Inherited {
+		return s.Range
+	}
+	return c.check.Range
 }
 
 // onlyTCP are the containers of a service that are checked by tcp and by
@@ -59,8 +72,7 @@ func onlyTCP(s *config.Service) (all []checked) {
 	return all
 }
 
-// genericChecks points to the check if it is the service's own, else to the
-// service: a stage's check may be right for its other services.
+// genericChecks takes what a HEALTHCHECK runs for what the image speaks.
 func (l *linter) genericChecks() {
 	l.each(func(_ int, s *config.Service) {
 		for _, c := range onlyTCP(s) {
@@ -69,11 +81,7 @@ func (l *linter) genericChecks() {
 				continue
 			}
 			command := strings.Join(test[1:], " ")
-			where := c.check.Range
-			if c.check.Inherited {
-				where = s.Range
-			}
-			l.warn(where, "%s is checked by tcp alone, and its image has the HEALTHCHECK %.100q. %s", c.container.Name, command, instead(command))
+			l.warn(c.where(s), "%s is checked by tcp alone, and its image has the HEALTHCHECK %.100q. %s", c.container.Name, command, instead(command))
 		}
 	})
 }

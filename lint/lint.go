@@ -54,8 +54,8 @@ var rules = []rule{{
 }, {
 	name:    genericCheck,
 	summary: "Generic health check",
-	of: "`plan` only: a `tcp` check, written or by default, as the only check of a container whose image has a HEALTHCHECK; " +
-		"the warning says if that speaks gRPC or HTTP",
+	of: "a `tcp` check, written or by default, as the only one of a container whose image has a HEALTHCHECK, which may speak gRPC or HTTP. " +
+		"It takes a look at the image, so only `plan` says so, where Podman has the image already",
 	why:   "A port that is listened on is no proof that the program behind it can serve, and the image knows how to ask.",
 	do:    "", // depends on what the image has
 	check: (*linter).genericChecks,
@@ -170,10 +170,8 @@ func (l *linter) each(visit func(stage int, s *config.Service)) {
 // warn adds a warning of the rule at hand, unless a comment silences it there.
 // found is a format, of one sentence or more.
 func (l *linter) warn(where hcl.Range, found string, args ...any) {
-	for _, s := range l.silence[l.rule.name] {
-		if s.covers(where) {
-			return
-		}
+	if l.silenced(l.rule.name, where) {
+		return
 	}
 	comment := "# " + directive + " " + l.rule.name
 	if inJSON(where.Filename) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/lint"
 	"bootgraph/podman"
 	"bootgraph/report"
 )
@@ -26,7 +27,7 @@ func (a *app) planCommand() *cobra.Command {
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
 		}
-		s, err := a.open(args, *sel, *replace, true)
+		s, err := a.open(args, *sel, *replace, true, lint.Check)
 		if err != nil {
 			return err
 		}
@@ -64,6 +65,9 @@ func (s *session) preview(ctx context.Context, offline, prune bool) (*report.Pre
 	if err != nil {
 		return nil, err
 	}
+	if err := s.adviseOnImages(ctx); err != nil {
+		return nil, err
+	}
 	p.Runtime = &report.Runtime{Kind: "podman", Version: s.client.Version(), Rootless: s.client.Rootless()}
 	for _, f := range found.Orphans(s.file) {
 		p.Orphans = append(p.Orphans, report.ContainerAction{Name: f.Name, Image: f.Image, Action: report.Remove,
@@ -71,6 +75,16 @@ func (s *session) preview(ctx context.Context, offline, prune bool) (*report.Pre
 	}
 	s.decide(p, found)
 	return p, nil
+}
+
+// adviseOnImages warns of what takes a look at the images. Podman is asked only
+// about those that a warning could come of.
+func (s *session) adviseOnImages(ctx context.Context) error {
+	images := map[string]lint.Image{}
+	for name, test := range s.client.Healthchecks(ctx, lint.Images(s.file)) {
+		images[name] = lint.Image{Healthcheck: test}
+	}
+	return s.app.tell(s.file.Sources, lint.CheckImages(s.file, images))
 }
 
 // pretendExisting is what is on a host without containers but those that the

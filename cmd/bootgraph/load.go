@@ -37,6 +37,12 @@ func (a *app) load(args []string, secrets bool, advice ...func(*config.File) hcl
 	if err != nil {
 		return nil, nil, err
 	}
+	switch text, err := savedText(path); {
+	case err != nil:
+		return nil, nil, err
+	case text != nil:
+		return nil, nil, fmt.Errorf("%s is a saved plan, not a boot file: only apply takes it", path)
+	}
 	file, sources, diags := config.Load(path, config.Inputs{Vars: a.vars, VarFiles: a.varFiles, Secrets: secrets})
 	var plan *scheduler.Plan
 	if !diags.HasErrors() {

@@ -28,7 +28,7 @@ testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo
 `
 
-// pure lists what scheduler must not import, besides: decisions touch no
+// pure lists what scheduler and lint must not import, besides: decisions touch no
 // network, no file, no process, no logger and no random number.
 const pure = `net os os/exec log log/slog math/rand math/rand/v2 google.golang.org/grpc`
 
@@ -74,8 +74,8 @@ func TestPackagesImportOnlyWhatTheArrowsAllow(t *testing.T) {
 			if target, own := strings.CutPrefix(imported, "bootgraph/"); own && !slices.Contains(to, target) {
 				t.Errorf("%s imports %s", name, target)
 			}
-			if name == "scheduler" && slices.Contains(strings.Fields(pure), imported) {
-				t.Errorf("scheduler imports %s: decisions are pure", imported)
+			if (name == "scheduler" || name == "lint") && slices.Contains(strings.Fields(pure), imported) {
+				t.Errorf("%s imports %s: decisions are pure", name, imported)
 			}
 		}
 	}

@@ -97,9 +97,9 @@ var (
 func instead(command string) string {
 	switch {
 	case speaksGRPC.MatchString(command):
-		return `That speaks gRPC: write health "grpc" with its port, which asks for the same.`
+		return `That speaks gRPC: health "grpc" with its port asks the same.`
 	case speaksHTTP.MatchString(command):
-		return `That speaks HTTP: write health "http" with its port and path, which asks for the same.`
+		return `That speaks HTTP: health "http" with its port and path asks the same.`
 	}
 	return `health "podman" {} runs it.`
 }

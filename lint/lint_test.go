@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -155,6 +156,47 @@ stage "a" {
 }`
 	diags := Check(load(t, "boot.hcl", []byte(src)))
 	if got := rulesOf(diags); got != "5,16-5,29 mutable-tag\n6,17-6,21 public-port\n" {
+		t.Error(got)
+	}
+}
+
+// Podman is asked about no image that no warning could come of.
+func TestImagesThatNothingCouldComeOfAreNotAskedAbout(t *testing.T) {
+	const src = `
+stage "a" {
+  service "checked" {
+    image = "localhost/checked:1"
+    ports = ["127.0.0.1:80:80"]
+    health "http" {}
+  }
+  service "unpublished" {
+    image = "localhost/unpublished:1"
+  }
+  # bootgraph:ignore generic-check
+  service "meant" {
+    image = "localhost/meant:1"
+    ports = ["127.0.0.1:81:80"]
+  }
+  service "second" {
+    image = "localhost/wanted:1"
+    ports = ["127.0.0.1:82:80"]
+  }
+  service "first" {
+    image = "localhost/wanted:1"
+    ports = ["127.0.0.1:83:80"]
+  }
+  job "done" {
+    image = "localhost/job:1"
+    ports = ["127.0.0.1:84:80"]
+  }
+  service "there" {
+    containers = ["there"]
+    health "tcp" {
+      port = 80
+    }
+  }
+}`
+	if got := Images(load(t, "boot.hcl", []byte(src))); !slices.Equal(got, []string{"localhost/wanted:1"}) {
 		t.Error(got)
 	}
 }

@@ -42,7 +42,7 @@ var rules = []rule{{
 	summary: "Skipped by a stage that blocks",
 	of:      "a `depends_on` of a stage that blocks, to an earlier stage that continues",
 	why:     "A service is skipped if what it depends on has failed, and an earlier stage is not tried again: then the stage is passed without it, although it blocks.",
-	do:      "Let the earlier stage block or abort too, or want the service instead of depending on it.",
+	do:      "Let the earlier stage block or abort too, or leave the reference out: this then starts after that stage all the same, whatever has become of the other.",
 	check:   (*linter).skippedUnderBlock,
 }, {
 	name:    "no-health-check",

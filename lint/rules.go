@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -39,12 +40,14 @@ func (l *linter) impliedDependencies() {
 }
 
 func (l *linter) implication(target string, stage int, strong bool) string {
-	earlier, later := l.file.Stages[l.stage[target]], l.file.Stages[stage]
-	if strong {
-		return "Stage " + later.Name + " begins only when " + target + " is ready: stage " + earlier.Name + ", which is earlier, " +
-			map[config.OnFailure]string{config.Block: "blocks until it is.", config.Abort: "ends the boot if it is not."}[earlier.OnFailure]
+	earlier, later := l.file.Stages[l.stage[target]], l.file.Stages[stage].Name
+	switch {
+	case !strong:
+		return fmt.Sprintf("Stage %s begins only when all of stage %s is settled, %s too.", later, earlier.Name, target)
+	case earlier.OnFailure == config.Abort:
+		return fmt.Sprintf("Stage %s begins only when %s is ready: without it, stage %s ends the boot.", later, target, earlier.Name)
 	}
-	return "Stage " + later.Name + " begins only when all of stage " + earlier.Name + " is settled, " + target + " too."
+	return fmt.Sprintf("Stage %s begins only when %s is ready: until then, stage %s blocks.", later, target, earlier.Name)
 }
 
 // skippedUnderBlock: the stage is said to block until all of it is ready, and

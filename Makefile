@@ -18,7 +18,7 @@ test:
 	go test -count=1 -timeout 20m ./... ./testdata/host # never from the cache: Podman is not in its key
 
 update:
-	go test ./config ./scheduler ./report -update
+	go test ./config ./lint ./scheduler ./report -update
 
 # The pictures that the documents show; a test says when they are stale.
 docs-pictures: build

@@ -16,18 +16,19 @@ import (
 const rules = `
 config:                                         the boot file as values; knows nobody
 dag:                                            order in a graph; knows nobody
+lint: config                                    warns of what a boot file may say and should not
 scheduler: config dag                           compiles a configuration into a plan, and boots it
 health: config scheduler                        proves a task's readiness for the scheduler
 podman: config scheduler                        makes tasks run for the scheduler
 journal: scheduler                              keeps events
 report: config dag scheduler                    shows plans and events, reduces their graph
-cmd/bootgraph: config scheduler health podman journal report    wires all of them
+cmd/bootgraph: config lint scheduler health podman journal report    wires all of them
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo
 `
 
-// pure lists what scheduler must not import, besides: decisions touch no
+// pure lists what scheduler and lint must not import, besides: decisions touch no
 // network, no file, no process, no logger and no random number.
 const pure = `net os os/exec log log/slog math/rand math/rand/v2 google.golang.org/grpc`
 
@@ -73,8 +74,8 @@ func TestPackagesImportOnlyWhatTheArrowsAllow(t *testing.T) {
 			if target, own := strings.CutPrefix(imported, "bootgraph/"); own && !slices.Contains(to, target) {
 				t.Errorf("%s imports %s", name, target)
 			}
-			if name == "scheduler" && slices.Contains(strings.Fields(pure), imported) {
-				t.Errorf("scheduler imports %s: decisions are pure", imported)
+			if (name == "scheduler" || name == "lint") && slices.Contains(strings.Fields(pure), imported) {
+				t.Errorf("%s imports %s: decisions are pure", name, imported)
 			}
 		}
 	}

@@ -46,6 +46,7 @@ type File struct {
 	Networks   []Network
 	Volumes    []Volume
 	Stages     []*Stage // in boot order; the first is the foundation
+	Sources    Sources  `json:"-"` // what it was read from; all ranges point into them
 }
 
 // Variable is a variable that the configuration declares. Its value has gone
@@ -169,6 +170,15 @@ type Container struct {
 	Init        bool
 	Pull        Pull
 	Range       hcl.Range // the header of the block it comes from
+	Ranges      Ranges    `json:"-"`
+}
+
+// Ranges are the places of values of a Container that can be right by
+// themselves and still be a bad idea; zero where the file doesn't say.
+type Ranges struct {
+	Image   hcl.Range
+	Restart hcl.Range
+	Ports   []hcl.Range // of each element of Ports
 }
 
 // Port is one published port or range of ports.
@@ -275,7 +285,8 @@ type Health struct {
 	Command []string          // exec
 	Pattern string            // log: a regular expression (RE2)
 
-	Range hcl.Range // the header: health "kind"
+	Range     hcl.Range // the header: health "kind"; of the default, that of what it is the health of
+	Inherited bool      `json:"-"` // it is the stage's
 }
 
 // TLS says how a check speaks TLS. Files are paths on this host, absolute.

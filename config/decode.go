@@ -372,6 +372,7 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 		Init:        d.boolean(raw.Init, false),
 		Pull:        cmp.Or(one(d, raw.Pull, choice(PullMissing, PullAlways, PullNever)), PullMissing),
 		Range:       where,
+		Ranges:      Ranges{Image: valueRange(raw.Image), Restart: valueRange(raw.Restart), Ports: places(ports)},
 	}
 	if component != "" {
 		c.Name += "-" + component

@@ -139,8 +139,8 @@ func nearest(given string, known []string) string {
 	return best
 }
 
-// didYouMean is a sentence, with a space before it, or nothing.
-func didYouMean(given string, known []string) string {
+// DidYouMean is a sentence, with a space before it, or nothing.
+func DidYouMean(given string, known []string) string {
 	if name := nearest(given, known); name != "" {
 		return fmt.Sprintf(" Did you mean %q?", name)
 	}

@@ -148,6 +148,7 @@ func (d *decoder) health(s *Service, own, stage []Health) []*Health {
 		}
 	case len(stage) > 0:
 		for _, h := range stage {
+			h.Inherited = true
 			all = append(all, d.aim(s, h, s.Range, fmt.Sprintf("%s has its stage's %s check (%s): ", s.Name, h.Kind, place(h.Range)))...)
 		}
 	default:

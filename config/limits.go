@@ -67,7 +67,7 @@ var ulimits = strings.Fields("core cpu data fsize locks memlock msgqueue nice no
 func parseUlimit(s string) (u Ulimit, err error) {
 	kind, value, _ := strings.Cut(s, "=")
 	if !slices.Contains(ulimits, kind) {
-		return u, fmt.Errorf("%.40q is none of %s.%s Write TYPE=SOFT[:HARD]", kind, strings.Join(ulimits, ", "), didYouMean(kind, ulimits))
+		return u, fmt.Errorf("%.40q is none of %s.%s Write TYPE=SOFT[:HARD]", kind, strings.Join(ulimits, ", "), DidYouMean(kind, ulimits))
 	}
 	soft, hard, found := strings.Cut(value, ":")
 	if !found {
@@ -101,7 +101,7 @@ func parseCapability(s string) (string, error) {
 	case name == "ALL":
 		return name, nil
 	case !slices.Contains(capabilities, name):
-		return "", fmt.Errorf("%.40q is not a capability.%s", s, didYouMean(name, capabilities))
+		return "", fmt.Errorf("%.40q is not a capability.%s", s, DidYouMean(name, capabilities))
 	}
 	return "CAP_" + name, nil
 }
@@ -115,7 +115,7 @@ func (d *decoder) parseSecurityOpt(s string) (string, error) {
 	key, value, found := strings.Cut(s, "=")
 	switch {
 	case !slices.Contains(securityOpts, key):
-		return "", fmt.Errorf("%.40q is none of %s.%s", key, strings.Join(securityOpts, ", "), didYouMean(key, securityOpts))
+		return "", fmt.Errorf("%.40q is none of %s.%s", key, strings.Join(securityOpts, ", "), DidYouMean(key, securityOpts))
 	case key == "no-new-privileges":
 		return s, nil
 	case !found || value == "":

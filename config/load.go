@@ -132,6 +132,7 @@ func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, sources, diags
 	}
+	file.Sources = sources
 	return file, sources, diags
 }
 

@@ -43,7 +43,7 @@ func parseOptions(s string, known map[string]string) ([]string, error) {
 		}
 		group, ok := known[name]
 		if !ok {
-			return nil, fmt.Errorf("%.40q is not an option.%s", option, didYouMean(name, slices.Sorted(maps.Keys(known))))
+			return nil, fmt.Errorf("%.40q is not an option.%s", option, DidYouMean(name, slices.Sorted(maps.Keys(known))))
 		}
 		if other, twice := seen[group]; twice {
 			return nil, fmt.Errorf("options %s and %s exclude each other", other, option)

@@ -32,7 +32,7 @@ func choice[T ~string](words ...T) func(string) (T, error) {
 			}
 			all = append(all, string(word))
 		}
-		return "", fmt.Errorf("%.40q is none of %s.%s", s, strings.Join(all, ", "), didYouMean(s, all))
+		return "", fmt.Errorf("%.40q is none of %s.%s", s, strings.Join(all, ", "), DidYouMean(s, all))
 	}
 }
 
@@ -126,7 +126,7 @@ func parseSignal(s string) (string, error) {
 		name = signals[n-1]
 	}
 	if !slices.Contains(signals, name) && !rtSignals.MatchString(name) {
-		return "", fmt.Errorf("%.40q is not a signal.%s", s, didYouMean(name, signals))
+		return "", fmt.Errorf("%.40q is not a signal.%s", s, DidYouMean(name, signals))
 	}
 	return "SIG" + name, nil
 }

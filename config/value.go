@@ -44,7 +44,7 @@ func (d *decoder) didYouMean(given string, known []string) string {
 	if d.guesses++; d.guesses > MaxDiagnostics {
 		return ""
 	}
-	return didYouMean(given, known)
+	return DidYouMean(given, known)
 }
 
 // subject is the part of an expression to point to: all of it, unless that is
@@ -191,6 +191,22 @@ func values[T any](all []at[T]) (bare []T) {
 		bare = append(bare, one.value)
 	}
 	return bare
+}
+
+// places drops the values.
+func places[T any](all []at[T]) (where []hcl.Range) {
+	for _, one := range all {
+		where = append(where, one.where)
+	}
+	return where
+}
+
+// valueRange is the place of an attribute's value.
+func valueRange(a *hcl.Attribute) hcl.Range {
+	if a == nil {
+		return hcl.Range{}
+	}
+	return subject(a.Expr)
 }
 
 // one reads a string; the zero T where there is none, or an error.

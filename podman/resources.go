@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"bootgraph/config"
 )
@@ -158,6 +159,33 @@ func (c *Client) ImageID(ctx context.Context, name string) (string, error) {
 		return "", nil
 	}
 	return answer.ID, err
+}
+
+// Healthchecks are the HEALTHCHECKs of images, by name, in the form that the
+// image has them. They are for advice, so an image that is not here, has none,
+// or can't be looked at is left out, and nothing is an error.
+func (c *Client) Healthchecks(ctx context.Context, images []string) map[string][]string {
+	tests := make([][]string, len(images))
+	var all sync.WaitGroup
+	for i, image := range images {
+		all.Go(func() { tests[i] = c.healthcheck(ctx, image) })
+	}
+	all.Wait()
+	found := map[string][]string{}
+	for i, image := range images {
+		if len(tests[i]) > 0 {
+			found[image] = tests[i]
+		}
+	}
+	return found
+}
+
+func (c *Client) healthcheck(ctx context.Context, image string) []string {
+	var answer struct{ Healthcheck struct{ Test []string } }
+	if err := c.do(ctx, call{what: "inspect image " + image, path: "/images/" + url.PathEscape(image) + "/json", limit: readLimit}, &answer); err != nil {
+		return nil
+	}
+	return answer.Healthcheck.Test
 }
 
 func imageMissing(w *config.Container) error {

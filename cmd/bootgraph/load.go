@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"bootgraph/config"
+	"bootgraph/lint"
 	"bootgraph/scheduler"
 )
 
@@ -28,8 +30,9 @@ func bootFile(args []string) (string, error) {
 
 // load reads, checks and compiles the boot file. All that is wrong with it is
 // told here, with its place; the error then is errTold. secrets asks for the
-// values of secret blocks, which only those need that compare or create them.
-func (a *app) load(args []string, secrets bool) (*config.File, *scheduler.Plan, error) {
+// values of secret blocks, which only those need that compare or create them;
+// advice adds warnings about a file that is good.
+func (a *app) load(args []string, secrets bool, advice ...func(*config.File) hcl.Diagnostics) (*config.File, *scheduler.Plan, error) {
 	path, err := bootFile(args)
 	if err != nil {
 		return nil, nil, err
@@ -46,13 +49,23 @@ func (a *app) load(args []string, secrets bool) (*config.File, *scheduler.Plan, 
 		compiled, more := scheduler.Compile(file)
 		plan, diags = compiled, append(diags, more...)
 	}
-	if err := config.WriteDiagnostics(a.stderr, sources, diags, 100, a.color()); err != nil {
+	if !diags.HasErrors() {
+		for _, advise := range advice {
+			diags = append(diags, advise(file)...)
+		}
+	}
+	if err := a.tell(sources, diags); err != nil {
 		return nil, nil, err
 	}
 	if diags.HasErrors() {
 		return nil, nil, errTold
 	}
 	return file, plan, nil
+}
+
+// tell writes diagnostics to standard error, errors and warnings in one form.
+func (a *app) tell(sources config.Sources, diags hcl.Diagnostics) error {
+	return config.WriteDiagnostics(a.stderr, sources, diags, 100, a.color())
 }
 
 // selection adds the flags that narrow a plan down.
@@ -110,7 +123,7 @@ func (a *app) validateCommand() *cobra.Command {
 		Use:   "validate [FILE|DIR]",
 		Short: "Read and check the boot file; contacts nothing",
 		RunE: func(_ *cobra.Command, args []string) error {
-			_, plan, err := a.load(args, false)
+			_, plan, err := a.load(args, false, lint.Check)
 			if err != nil {
 				return err
 			}

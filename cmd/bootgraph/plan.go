@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/lint"
 	"bootgraph/podman"
 	"bootgraph/report"
 )
@@ -40,7 +41,7 @@ writes a script that does the same with the podman command alone.`,
 			return err
 		}
 		// To plan for nothing found, nothing is compared.
-		s, err := a.open(args, *sel, *replace, !*offline || *format == "sh")
+		s, err := a.open(args, *sel, *replace, !*offline || *format == "sh", lint.Check)
 		if err != nil {
 			return err
 		}
@@ -67,6 +68,9 @@ func (s *session) show(ctx context.Context, in inputs, format string, offline bo
 		defer s.close()
 		found, err := s.look(ctx)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.adviseOnImages(ctx); err != nil {
 			return nil, err
 		}
 		p = s.preview(found, in.Prune)
@@ -97,6 +101,16 @@ func (s *session) preview(found podman.Snapshot, prune bool) *report.Preview {
 	}
 	s.decide(p, found)
 	return p
+}
+
+// adviseOnImages warns of what takes a look at the images. Podman is asked only
+// about those that a warning could come of.
+func (s *session) adviseOnImages(ctx context.Context) error {
+	images := map[string]lint.Image{}
+	for name, test := range s.client.Healthchecks(ctx, lint.Images(s.file)) {
+		images[name] = lint.Image{Healthcheck: test}
+	}
+	return s.app.tell(s.file.Sources, lint.CheckImages(s.file, images))
 }
 
 // pretendExisting is what is on a host without containers but those that the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"bootgraph/config"
 	"bootgraph/journal"
 	"bootgraph/podman"
@@ -26,8 +28,8 @@ type session struct {
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
-func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool) (*session, error) {
-	file, all, err := a.load(args, secrets)
+func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool, advice ...func(*config.File) hcl.Diagnostics) (*session, error) {
+	file, all, err := a.load(args, secrets, advice...)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,8 @@ stage "shop" {
 
   service "orders" {
     depends_on = [job.migrate, service.queue]
-    wants      = [service.cache]
+    # The cache is settled by now; it is said so that --target orders takes it along.
+    wants = [service.cache] # bootgraph:ignore implied-dependency
 
     # Two containers, orders-api and orders-web: ready when both are.
     component "api" {

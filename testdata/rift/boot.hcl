@@ -47,6 +47,7 @@ stage "foundation" {
 
 # Certificates, and the registry that all later images come from; so their own
 # images have to be here already.
+# bootgraph:ignore implied-dependency: what needs mcias is said, for --target and --exclude.
 stage "core" {
   service "metacrypt" {
     depends_on = [service.mcias]
@@ -130,6 +131,7 @@ stage "management" {
   }
 }
 
+# bootgraph:ignore implied-dependency: as above.
 stage "apps" {
   service "mcq" {
     wants    = [service.mcias]

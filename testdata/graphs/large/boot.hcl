@@ -291,6 +291,7 @@ stage "storage" {
   }
 }
 
+# bootgraph:ignore implied-dependency: graph --reduce is shown with what it leaves out.
 stage "platform" {
   attempts   = 2
   on_failure = "abort"
@@ -502,6 +503,7 @@ stage "platform" {
   }
 }
 
+# bootgraph:ignore implied-dependency: as above.
 stage "campus" {
   service "people" {
     depends_on = [service.pgbouncer]
@@ -910,6 +912,7 @@ stage "campus" {
   }
 }
 
+# bootgraph:ignore implied-dependency: as above.
 stage "portals" {
   on_failure = "continue"
 
@@ -1056,6 +1059,7 @@ stage "portals" {
 }
 
 # Nothing here keeps a student from a lecture.
+# bootgraph:ignore implied-dependency: as above.
 stage "watch" {
   service "metrics" {
     image = "localhost/campus/metrics:1"

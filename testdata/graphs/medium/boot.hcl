@@ -169,6 +169,7 @@ stage "data" {
   }
 }
 
+# bootgraph:ignore implied-dependency: graph --reduce is shown with what it leaves out.
 stage "core" {
   attempts   = 2
   on_failure = "abort"
@@ -258,6 +259,7 @@ stage "core" {
   }
 }
 
+# bootgraph:ignore implied-dependency: as above.
 stage "shop" {
   service "cart" {
     depends_on = [service.orders, service.sessions]
@@ -363,6 +365,7 @@ stage "shop" {
 }
 
 # Nothing here keeps the shop from selling.
+# bootgraph:ignore implied-dependency: as above.
 stage "edge" {
   service "gateway" {
     depends_on = [service.storefront, service.backoffice]

@@ -37,6 +37,7 @@ stage "foundation" {
   }
 }
 
+# bootgraph:ignore implied-dependency: graph --reduce is shown with what it leaves out.
 stage "forge" {
   attempts = 2
 
@@ -89,6 +90,7 @@ stage "forge" {
   }
 }
 
+# bootgraph:ignore implied-dependency: as above.
 stage "edge" {
   on_failure = "abort"
 

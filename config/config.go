@@ -41,15 +41,26 @@ type File struct {
 	Name       string // of the configuration; owns containers by the label bootgraph.name
 	Dir        string // absolute directory of the file; relative host paths start here
 	Connection string // podman { connection }; "" where the file names none
+	Variables  []Variable
 	Secrets    []*Secret
 	Networks   []Network
 	Volumes    []Volume
 	Stages     []*Stage // in boot order; the first is the foundation
 }
 
+// Variable is a variable that the configuration declares. Its value has gone
+// into what was made of it.
+type Variable struct {
+	Name      string
+	Sensitive bool
+	Range     hcl.Range // the header: variable "name"
+}
+
 // Secret is a Podman secret that is made from a value of the host.
 type Secret struct {
 	Name  string
+	File  string    // absolute path of the file that has the value; "" if none has
+	Env   string    // name of the variable of the environment that has it; "" if none has
 	Value Sensitive `json:",omitzero"` // empty unless Inputs.Secrets asked for it
 	Range hcl.Range // the header: secret "name"
 }

@@ -81,13 +81,13 @@ func newDecoder(dir string, in Inputs, sources Sources) *decoder {
 // services before any reference.
 func (d *decoder) file(bodies []hcl.Body) *File {
 	raw := d.merge(bodies)
-	d.variables(raw.Variables)
+	variables := d.variables(raw.Variables)
 	d.declareLocals(raw.Locals)
 	for _, block := range raw.Secrets { // a local may name one
 		d.define("secret", block.Block.Labels[0], cty.StringVal(block.Block.Labels[0]))
 	}
 	d.evaluateLocals()
-	f := &File{Dir: d.dir, Name: one(d, raw.Name, validName), Secrets: d.secrets(raw.Secrets)}
+	f := &File{Dir: d.dir, Name: one(d, raw.Name, validName), Variables: variables, Secrets: d.secrets(raw.Secrets)}
 	if f.Name == "" {
 		f.Name = nameOf(d.dir)
 	}

@@ -34,6 +34,9 @@ func (d *decoder) secret(s *Secret, raw *rawSecret) {
 		return
 	}
 	path, variable := one(d, raw.File, anyText), one(d, raw.Env, parseEnvName)
+	if s.Env = variable; path != "" {
+		s.File = d.path(path)
+	}
 	text, ok := "", true
 	if raw.Value != nil {
 		text, ok = d.secretText(s, raw)
@@ -42,14 +45,14 @@ func (d *decoder) secret(s *Secret, raw *rawSecret) {
 		return
 	}
 	switch {
-	case path != "":
-		src, err := readRegular(d.path(path), MaxSecret)
+	case s.File != "":
+		src, err := readRegular(s.File, MaxSecret)
 		if err != nil {
 			d.fail(subject(raw.File.Expr), "Cannot read the secret", "%s: %s.", path, err)
 			return
 		}
 		text = string(src)
-	case variable != "":
+	case s.Env != "":
 		var set bool
 		if text, set = d.in.Getenv(variable); !set {
 			d.fail(subject(raw.Env.Expr), "Cannot read the secret", "There is no %s in bootgraph's environment.", variable)

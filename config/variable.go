@@ -40,7 +40,7 @@ type given struct {
 
 // variables declares the variables and gives them their values: of --var, else
 // of --var-file, else of the environment, else the default.
-func (d *decoder) variables(blocks []*rawVariable) {
+func (d *decoder) variables(blocks []*rawVariable) (all []Variable) {
 	declared := map[string]*variable{}
 	var order []*variable
 	for _, raw := range blocks {
@@ -58,7 +58,9 @@ func (d *decoder) variables(blocks []*rawVariable) {
 			}
 			d.define("var", v.name, value)
 		}
+		all = append(all, Variable{v.name, v.sensitive, v.where})
 	}
+	return all
 }
 
 // variable decodes a declaration. It is false if that leaves open what values

@@ -78,7 +78,7 @@ type call struct {
 	method string        // default GET
 	path   string        // below the API's root, its elements escaped
 	query  url.Values    // nil: none
-	body   any           // sent as JSON; nil: none
+	body   any           // sent as JSON, or as it is if it is bytes; nil: none
 	limit  time.Duration // of the whole call; 0: only that of its context
 }
 
@@ -139,8 +139,14 @@ var errLimit = errors.New("the time limit of the call")
 
 func (c *Client) send(ctx context.Context, q call) (io.ReadCloser, error) {
 	var body io.Reader
-	if q.body != nil {
-		text, err := json.Marshal(q.body)
+	kind := "application/json"
+	switch given := q.body.(type) {
+	case nil:
+	case []byte:
+		// With the type of a form Podman would look for one in it.
+		body, kind = bytes.NewReader(given), "application/octet-stream"
+	default:
+		text, err := json.Marshal(given)
 		if err != nil {
 			return nil, err
 		}
@@ -155,7 +161,7 @@ func (c *Client) send(ctx context.Context, q call) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -224,7 +224,8 @@ func (b *createBody) security(c *config.Container) {
 		key, value, _ := strings.Cut(opt, "=")
 		switch key {
 		case "no-new-privileges":
-			b.NoNewPrivileges = value != "false"
+			on, err := strconv.ParseBool(value)
+			b.NoNewPrivileges = on || err != nil
 		case "apparmor":
 			b.AppArmor = value
 		case "seccomp":
@@ -237,6 +238,8 @@ func (b *createBody) security(c *config.Container) {
 			b.Unmask = append(b.Unmask, strings.Split(value, ":")...)
 		case "proc-opts":
 			b.ProcOpts = append(b.ProcOpts, strings.Split(value, ",")...)
+		case "systempaths": // =unconfined, which podman create takes for Docker's sake
+			b.Unmask = append(b.Unmask, "ALL")
 		}
 	}
 }

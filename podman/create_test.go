@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,7 +29,11 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 	if err := os.WriteFile(profile, []byte(`{"defaultAction":"SCMP_ACT_ALLOW"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	removed(t, h, "by-us", "by-hand", "other")
+	odd := filepath.Join(dir, `a,"b`)
+	if err := syscall.Mknod(odd, syscall.S_IFCHR|0o666, 1<<8|3); err != nil {
+		t.Fatal(err)
+	}
+	removed(t, h, "by-us", "by-hand", "by-words", "other")
 	run(t, h, "create", "--name=other", host.Image)
 	run(t, h, "network", "create", "attributes")
 	t.Cleanup(func() { run(t, h, "network", "rm", "--force", "attributes") })
@@ -82,11 +87,16 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 		{"read-only", config.Container{ReadOnly: true}, "--read-only", ""},
 		{"read-only with a tmpfs", config.Container{ReadOnly: true, Tmpfs: []config.Tmpfs{{Destination: "/tmp", Options: []string{"size=1m", "mode=1777"}}}}, "--read-only --tmpfs=/tmp:size=1m,mode=1777", ""},
 		{"devices", config.Container{Devices: []config.Device{{Host: "/dev/null", Container: "/dev/zilch", Permissions: "rw"}, {Host: "/dev/full", Container: "/dev/full"}}}, "--device=/dev/null:/dev/zilch:rw --device=/dev/full:/dev/full", ""},
+		{"a device with a comma", config.Container{Devices: []config.Device{{Host: odd, Container: "/dev/odd"}}}, `--device="` + dir + `/a,""b:/dev/odd"`, ""},
 		{"security", config.Container{SecurityOpt: []string{"no-new-privileges", "seccomp=" + profile, "label=disable", "mask=/proc/a:/proc/b", "unmask=/proc/kcore:/sys/firmware", "proc-opts=nosuid,exec"}},
 			"--security-opt=no-new-privileges --security-opt=seccomp=" + profile + " --security-opt=label=disable --security-opt=mask=/proc/a:/proc/b --security-opt=unmask=/proc/kcore:/sys/firmware --security-opt=proc-opts=nosuid,exec", ""},
 		{"unconfined", config.Container{SecurityOpt: []string{"seccomp=unconfined", "apparmor=unconfined", "unmask=ALL"}}, "--security-opt=seccomp=unconfined --security-opt=apparmor=unconfined --security-opt=unmask=ALL", ""},
 		{"names", config.Container{Hostname: "", DNS: addrs("10.0.0.1", "10.0.0.2"), ExtraHosts: []config.ExtraHost{{Host: "a.example", IP: "10.9.8.7"}}}, "--dns=10.0.0.1 --dns=10.0.0.2 --add-host=a.example:10.9.8.7", ""},
 		{"init", config.Container{Init: true}, "--init", ""},
+		{"system paths", config.Container{SecurityOpt: []string{"systempaths=unconfined", "no-new-privileges=0"}}, "--security-opt=systempaths=unconfined --security-opt=no-new-privileges=0", ""},
+		{"a bridge", config.Container{NetworkMode: "bridge"}, "--network=bridge", ""},
+		{"no entrypoint", config.Container{Entrypoint: []string{""}, Command: []string{"/server"}}, `--entrypoint=[""]`, "/server"},
+		{"a third of a cpu", config.Container{CPUs: 0.29}, "--cpu-period=100000 --cpu-quota=29000", ""},
 	} {
 		v := reflect.ValueOf(test.want)
 		for i := range v.NumField() {
@@ -95,7 +105,7 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 			}
 		}
 		t.Run(test.name, func(t *testing.T) {
-			removed(t, h, "by-us", "by-hand")
+			removed(t, h, "by-us", "by-hand", "by-words")
 			want := test.want
 			want.Name, want.Image = "by-us", host.Image
 			s := &config.Service{Name: "service", Containers: []*config.Container{&want}}
@@ -108,14 +118,23 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 			if diff := cmp.Diff(inspected(t, h, "by-hand"), inspected(t, h, "by-us")); diff != "" {
 				t.Errorf("podman run (-) and bootgraph (+) differ:\n%s", diff)
 			}
+			want.Name = "by-words"
+			run(t, h, texts(CommandLine("attributes", "core", "service", &want))...)
+			if diff := cmp.Diff(inspected(t, h, "by-us"), inspected(t, h, "by-words")); diff != "" {
+				t.Errorf("bootgraph (-) and its command line (+) differ:\n%s", diff)
+			}
 			if len(test.want.SecurityOpt) > 0 { // of these podman inspect tells only what podman create was told
-				if diff := cmp.Diff(runtimeConfig(t, h, "by-hand"), runtimeConfig(t, h, "by-us")); diff != "" {
+				us := runtimeConfig(t, h, "by-us")
+				if diff := cmp.Diff(runtimeConfig(t, h, "by-hand"), us); diff != "" {
 					t.Errorf("the runtime is told other things by podman run (-) and bootgraph (+):\n%s", diff)
+				}
+				if diff := cmp.Diff(us, runtimeConfig(t, h, "by-words")); diff != "" {
+					t.Errorf("the runtime is told other things by bootgraph (-) and its command line (+):\n%s", diff)
 				}
 			}
 		})
 	}
-	for _, name := range []string{"Name", "Component", "Image", "Pull", "Range"} { // who it is, and how its image gets here
+	for _, name := range []string{"Name", "Component", "Image", "Pull", "Range", "Sensitive"} { // who it is, and how its image gets here
 		said[name] = true
 	}
 	for i := range reflect.TypeFor[config.Container]().NumField() {
@@ -123,6 +142,13 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 			t.Errorf("nothing tests %s", name)
 		}
 	}
+}
+
+func texts(words []Word) (list []string) {
+	for _, w := range words {
+		list = append(list, w.Text)
+	}
+	return list
 }
 
 func addrs(all ...string) (list []netip.Addr) {

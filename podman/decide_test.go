@@ -73,10 +73,10 @@ func TestEveryDecision(t *testing.T) {
 		{"initialized", same, config.KindService, was("initialized"), false, "replace: it is stuck in state initialized"},
 		{"stopping", same, config.KindService, was("stopping"), false, "replace: it is stuck in state stopping"},
 		{"differs", moved, config.KindService, was("running"), false, `replace: it was created from another description
-	env.B: "(hidden)" -> ""
-	env.C: "" -> "(hidden)"
+	env.B: "2" -> ""
+	env.C: "" -> "3"
 	image: "localhost/web:1" -> "localhost/web:2"
-	ports: "443:8443/tcp 80:8080/tcp" -> "80:8080/tcp"
+	ports: "443:8443/tcp 80:8080/tcp" -> "80:8080/tcp" -443:8443/tcp
 	read_only: "" -> "true"`},
 		{"the same ports in another order", shuffled, config.KindService, was("running"), false, "keep: it runs as described"},
 		{"moved to another stage", same, config.KindService, was("running", label(LabelStage, "back")), false, "keep: it runs as described"},
@@ -92,6 +92,37 @@ func TestEveryDecision(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			if got := answer(Decide("shop", test.want, test.kind, test.found, test.replace)); got != test.answer {
 				t.Errorf("it decided\n%s\nwant\n%s", got, test.answer)
+			}
+		})
+	}
+}
+
+func TestWhatLooksAlikeDiffersNevertheless(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		was, now func(*config.Container)
+		answer   string
+	}{
+		{"an empty variable and none", nil, func(c *config.Container) { c.Env["C"] = "" }, `env.C: "" -> "\"\""`},
+		{"an empty label and none", func(c *config.Container) { c.Labels = map[string]string{"l": ""} }, nil, `labels.l: "\"\"" -> ""`},
+		{"no entrypoint and the image's", nil, func(c *config.Container) { c.Entrypoint = []string{""} }, `entrypoint: "" -> "\"\""`},
+		{"one word and two", func(c *config.Container) { c.Command = []string{"a b"} }, func(c *config.Container) { c.Command = []string{"a", "b"} },
+			`command: "\"a b\"" -> "a b"`},
+		{"words in another order", func(c *config.Container) { c.Command = []string{"a", "b"} }, func(c *config.Container) { c.Command = []string{"b", "a"} },
+			`command: "a b" -> "b a"`},
+		{"memory in its unit", func(c *config.Container) { c.Memory = 512 << 20 }, func(c *config.Container) { c.Memory = 1 << 30 }, `memory: "512m" -> "1g"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			was, now := described(), described()
+			for c, change := range map[*config.Container]func(*config.Container){was: test.was, now: test.now} {
+				if change != nil {
+					change(c)
+				}
+			}
+			found := &Found{Name: "web", State: "running", Labels: labels("shop", "front", "web", was)}
+			want := "replace: it was created from another description\n\t" + test.answer
+			if got := answer(Decide("shop", now, config.KindService, found, false)); got != want {
+				t.Errorf("it decided\n%s\nwant\n%s", got, want)
 			}
 		})
 	}
@@ -123,6 +154,12 @@ func answer(d Decision) string {
 	s := fmt.Sprintf("%s: %s", d.Action, d.Reason)
 	for _, f := range d.Diff {
 		s += fmt.Sprintf("\n\t%s: %q -> %q", f.Field, f.From, f.To)
+		for _, v := range f.Removed {
+			s += " -" + v
+		}
+		for _, v := range f.Added {
+			s += " +" + v
+		}
 	}
 	return s
 }
@@ -133,7 +170,8 @@ func answer(d Decision) string {
 func TestEveryAttributeIsPartOfTheDescription(t *testing.T) {
 	none := map[string]bool{
 		"Name": true, "Component": true, "Range": true, // who it is, not what
-		"Pull": true, // about the image's way here; what came of it is no property of the container
+		"Sensitive": true, // how the environment is written in it
+		"Pull":      true, // about the image's way here; what came of it is no property of the container
 	}
 	empty := specText(&config.Container{StopTimeout: config.DefaultStopTimeout})
 	typ := reflect.TypeFor[config.Container]()
@@ -163,10 +201,43 @@ func fill(v reflect.Value) {
 			e.SetString("x")
 		}
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]string{"k": "v"}))
+		v.Set(reflect.MakeMap(v.Type()))
+		if v.Type().Elem().Kind() == reflect.String {
+			v.SetMapIndex(reflect.ValueOf("k"), reflect.ValueOf("v"))
+		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[config.Restart]() {
 			v.Set(reflect.ValueOf(config.Restart{Policy: "always"}))
+		}
+	}
+}
+
+// A sensitive value is in a description as its fingerprint only: whether it
+// has changed can be seen, and so can that it was not sensitive before.
+func TestASensitiveValueIsAFingerprintInTheDescription(t *testing.T) {
+	with := func(name, value string, sensitive bool) *config.Container {
+		return &config.Container{Name: name, Env: map[string]string{"P": value}, Sensitive: map[string]bool{"P": sensitive}, StopTimeout: config.DefaultStopTimeout}
+	}
+	was := specText(with("web", "hunter2", true))
+	if strings.Contains(was, "hunter2") {
+		t.Errorf("it is in clear: %s", was)
+	}
+	if specText(with("api", "hunter2", true)) == was {
+		t.Error("in another container it looks the same")
+	}
+	for _, test := range []struct {
+		spec string
+		want *config.Container
+		diff []Diff
+	}{
+		{was, with("web", "hunter2", true), nil},
+		{was, with("web", "hunter3", true), []Diff{{Field: "env.P", From: "(sensitive)", To: "(sensitive)"}}},
+		{specText(with("web", "hunter2", false)), with("web", "hunter2", true), []Diff{{Field: "env.P", From: "(sensitive)", To: "(sensitive)"}}},
+		{was, &config.Container{Name: "web", StopTimeout: config.DefaultStopTimeout}, []Diff{{Field: "env.P", From: "(sensitive)"}}},
+	} {
+		got, err := differences(test.spec, test.want)
+		if err != nil || !reflect.DeepEqual(got, test.diff) {
+			t.Errorf("%+v, %v, want %+v", got, err, test.diff)
 		}
 	}
 }

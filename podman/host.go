@@ -304,7 +304,7 @@ func (h *Host) removeOrphan(ctx context.Context, w *config.Container, taken erro
 			return err
 		}
 		f := all.Container(w.Name)
-		image, err := h.imageID(ctx, w.Image)
+		image, err := h.ImageID(ctx, w.Image)
 		if err != nil || f == nil || f.State != "storage" || f.ImageID != image || id != "" && f.ID != id {
 			return taken
 		}

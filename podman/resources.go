@@ -62,7 +62,7 @@ func (h *Host) Preflight(ctx context.Context, services []*config.Service, found 
 			}
 		}
 	}
-	return p.problems
+	return append(p.problems, h.checkSecrets(ctx)...)
 }
 
 type preflight struct {
@@ -98,7 +98,7 @@ func (p *preflight) check(w *config.Container) {
 		p.secrets = once(func() ([]string, error) { return p.h.names(p.ctx, "secrets") })
 	}
 	if w.Pull == config.PullNever {
-		switch id, err := p.h.imageID(p.ctx, w.Image); {
+		switch id, err := p.h.ImageID(p.ctx, w.Image); {
 		case err != nil:
 			p.problems = append(p.problems, err)
 		case id == "":
@@ -112,8 +112,9 @@ func (p *preflight) check(w *config.Container) {
 		}
 	}
 	for _, s := range w.Secrets {
-		if p.lacks(p.secrets, s.Name) {
-			p.report("secret_missing", "%s needs the secret %s, which does not exist: create it with podman secret create %s FILE", w.Name, s.Name, s.Name)
+		declared := slices.ContainsFunc(p.h.file.Secrets, func(d *config.Secret) bool { return d.Name == s.Name })
+		if !declared && p.lacks(p.secrets, s.Name) {
+			p.report("secret_missing", "%s needs the secret %s, which does not exist: create it with podman secret create %s FILE, or declare it: secret %q { … }", w.Name, s.Name, s.Name, s.Name)
 		}
 	}
 	for _, m := range w.Volumes {
@@ -149,8 +150,8 @@ func (c *Client) names(ctx context.Context, kind string) ([]string, error) {
 	return names, nil
 }
 
-// imageID is the ID of an image of this Podman, or "" if it has none of that name.
-func (c *Client) imageID(ctx context.Context, name string) (string, error) {
+// ImageID is the ID of an image of this Podman, or "" if it has none of that name.
+func (c *Client) ImageID(ctx context.Context, name string) (string, error) {
 	var answer struct{ ID string }
 	err := c.do(ctx, call{what: "inspect image " + name, path: "/images/" + url.PathEscape(name) + "/json", limit: readLimit}, &answer)
 	if is(err, "image_missing") {
@@ -169,7 +170,7 @@ func (h *Host) image(ctx context.Context, w *config.Container) error {
 		if w.Pull == config.PullAlways {
 			return true, nil
 		}
-		id, err := h.imageID(ctx, w.Image)
+		id, err := h.ImageID(ctx, w.Image)
 		return id == "", err
 	}
 	if pull, err := wanted(); err != nil || !pull {

@@ -5,10 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -48,7 +49,21 @@ func describe(c *config.Container) map[string]any {
 	text("image", c.Image)
 	list("command", c.Command)
 	list("entrypoint", c.Entrypoint)
-	set("env", c.Env, len(c.Env) > 0)
+	plain, hidden := map[string]string{}, map[string]string{}
+	for key, value := range c.Env {
+		if c.Sensitive[key] {
+			hidden["env."+key] = fingerprint(c.Name+" env."+key, value)
+		} else {
+			plain[key] = value
+		}
+	}
+	for _, s := range c.Secrets {
+		if !s.Value.IsZero() {
+			hidden["secrets."+s.Name] = fingerprint("secret "+s.Name, s.Value.Reveal())
+		}
+	}
+	set("env", plain, len(plain) > 0)
+	set(sensitiveField, hidden, len(hidden) > 0)
 	sorted("ports", each(c.Ports, portText))
 	sorted("volumes", each(c.Volumes, func(m config.Mount) string {
 		return joinSet(":", m.Source, m.Destination, strings.Join(m.Options, ","))
@@ -62,18 +77,13 @@ func describe(c *config.Container) map[string]any {
 	text("workdir", c.Workdir)
 	text("hostname", c.Hostname)
 	set("labels", c.Labels, len(c.Labels) > 0)
-	if c.Restart.Policy != "" && c.Restart.Policy != "no" {
-		d["restart"] = c.Restart.Policy
-		if c.Restart.Retries > 0 {
-			d["restart"] = fmt.Sprintf("%s:%d", c.Restart.Policy, c.Restart.Retries)
-		}
-	}
+	text("restart", restartText(c.Restart))
 	set("stop_timeout", c.StopTimeout.String(), c.StopTimeout != config.DefaultStopTimeout)
 	text("stop_signal", c.StopSignal)
 	set("memory", c.Memory, c.Memory != 0)
 	set("cpus", c.CPUs, c.CPUs != 0)
 	set("pids_limit", c.PidsLimit, c.PidsLimit != 0)
-	sorted("ulimits", each(c.Ulimits, func(u config.Ulimit) string { return fmt.Sprintf("%s=%d:%d", u.Type, u.Soft, u.Hard) }))
+	sorted("ulimits", each(c.Ulimits, ulimitText))
 	sorted("cap_add", c.CapAdd)
 	sorted("cap_drop", c.CapDrop)
 	flag("privileged", c.Privileged)
@@ -99,11 +109,15 @@ func specText(c *config.Container) string {
 	return string(text)
 }
 
+// Hash is the hash of a container's description, the value of LabelHash.
+func Hash(c *config.Container) string {
+	sum := sha256.Sum256([]byte(specText(c)))
+	return hex.EncodeToString(sum[:])
+}
+
 // labels of a container, those of the user among them.
 func labels(owner, stage, service string, c *config.Container) map[string]string {
-	spec := specText(c)
-	sum := sha256.Sum256([]byte(spec))
-	l := map[string]string{LabelName: owner, LabelStage: stage, LabelService: service, LabelSpec: spec, LabelHash: hex.EncodeToString(sum[:])}
+	l := map[string]string{LabelName: owner, LabelStage: stage, LabelService: service, LabelSpec: specText(c), LabelHash: Hash(c)}
 	for k, v := range c.Labels {
 		if _, ours := l[k]; !ours {
 			l[k] = v
@@ -113,86 +127,160 @@ func labels(owner, stage, service string, c *config.Container) map[string]string
 }
 
 // Diff is a field that differs. Elements of maps are fields of their own:
-// env.HTTP. An empty text stands for a field that is not set. Values of env
-// are hidden: any may come from a sensitive variable, and nothing here can tell.
-type Diff struct{ Field, From, To string }
+// env.HTTP. An empty text stands for a field that is not set.
+type Diff struct {
+	Field, From, To string
+	// Of a list in which the order means nothing: the elements that only one
+	// of the two has.
+	Removed, Added []string
+}
 
 // differences compares the description a container was created from with what
 // is wanted. A field that isn't there has its default, so a version of
 // bootgraph that knows more fields finds no drift in older containers; a field
 // that this version doesn't know is passed over.
 func differences(spec string, want *config.Container) ([]Diff, error) {
-	var was map[string]any
-	if err := json.Unmarshal([]byte(spec), &was); err != nil {
+	from, err := flatten(spec)
+	if err != nil {
 		return nil, err
 	}
-	var wanted map[string]any
-	if err := json.Unmarshal([]byte(specText(want)), &wanted); err != nil {
+	to, err := flatten(specText(want))
+	if err != nil {
 		return nil, err
 	}
-	from, to := flatten(was), flatten(wanted)
-	var names []string
-	for name := range from {
-		names = append(names, name)
-	}
+	names := slices.Collect(maps.Keys(from))
 	for name := range to {
 		if _, ok := from[name]; !ok {
 			names = append(names, name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	var diffs []Diff
 	for _, name := range names {
-		if from[name] != to[name] {
-			d := Diff{name, from[name], to[name]}
-			if strings.HasPrefix(name, "env.") {
-				d.From, d.To = hidden(d.From), hidden(d.To)
-			}
-			diffs = append(diffs, d)
+		// As values, not as the texts that are shown: ["a b"] is not ["a", "b"],
+		// and a variable that is empty is not one that isn't set.
+		if !reflect.DeepEqual(from[name], to[name]) {
+			diffs = append(diffs, diffOf(name, from[name], to[name]))
 		}
 	}
 	return diffs, nil
 }
 
-func hidden(value string) string {
-	if value == "" {
+func diffOf(name string, from, to any) Diff {
+	_, hide := from.(hidden)
+	if _, now := to.(hidden); hide || now { // one of them may be there in clear
+		return Diff{Field: name, From: covered(from), To: covered(to)}
+	}
+	d := Diff{Field: name, From: valueText(name, from), To: valueText(name, to)}
+	was, _ := from.([]any)
+	is, _ := to.([]any)
+	if slices.Contains(inOrder, name) || was == nil && is == nil {
+		return d
+	}
+	d.Removed, d.Added = without(was, is), without(is, was)
+	return d
+}
+
+// covered says that there is a value, and not which.
+func covered(v any) string {
+	if v == nil {
 		return ""
 	}
-	return "(hidden)"
+	return "(sensitive)"
+}
+
+// without are the elements of a list that another doesn't have.
+func without(list, other []any) (rest []string) {
+	for _, v := range list {
+		if !slices.Contains(other, v) {
+			rest = append(rest, fmt.Sprint(v))
+		}
+	}
+	return rest
 }
 
 // fields of the language that a description may have.
 var fields = strings.Fields(`image command entrypoint env ports volumes networks network_mode secrets user workdir hostname labels
 	restart stop_timeout stop_signal memory cpus pids_limit ulimits cap_add cap_drop privileged read_only tmpfs devices
-	security_opt dns extra_hosts init`)
+	security_opt dns extra_hosts init ` + sensitiveField)
 
-func flatten(spec map[string]any) map[string]string {
-	flat := map[string]string{}
-	for name, value := range spec {
+// sensitiveField holds, of a description, what is not to be read in it: the
+// fingerprints of values, by the names of the fields they are of, such as
+// env.PASSWORD.
+const sensitiveField = "sensitive"
+
+// hidden is the fingerprint of a value.
+type hidden string
+
+// inOrder are the lists of which the order is part of the value.
+var inOrder = []string{"command", "entrypoint", "dns"}
+
+// flatten reads a description: the values by field, and by key where a field
+// is a map. What isn't set has none.
+func flatten(spec string) (map[string]any, error) {
+	var described map[string]any
+	if err := json.Unmarshal([]byte(spec), &described); err != nil {
+		return nil, err
+	}
+	flat := map[string]any{}
+	for name, value := range described {
 		if !slices.Contains(fields, name) {
 			continue
 		}
-		if m, ok := value.(map[string]any); ok {
-			for k, v := range m {
-				flat[name+"."+k] = valueText(v)
-			}
+		m, ok := value.(map[string]any)
+		if !ok {
+			flat[name] = value
 			continue
 		}
-		flat[name] = valueText(value)
+		for k, v := range m {
+			if name == sensitiveField {
+				flat[k] = hidden(fmt.Sprint(v))
+			} else {
+				flat[name+"."+k] = v
+			}
+		}
 	}
-	return flat
+	return flat, nil
 }
 
-func valueText(v any) string {
+// valueText shows a value, nil as "". Words are written so that one can tell
+// where they end.
+func valueText(field string, v any) string {
 	switch v := v.(type) {
-	case string:
-		return v
+	case nil:
+		return ""
 	case float64:
+		if field == "memory" {
+			return sizeText(int64(v))
+		}
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case []any:
-		return strings.Join(each(v, valueText), " ")
+		return strings.Join(each(v, func(v any) string { return wordText(fmt.Sprint(v)) }), " ")
+	case string:
+		if v == "" {
+			return `""`
+		}
+		return v
 	}
 	return fmt.Sprint(v)
+}
+
+// wordText quotes a word of a list that would look like several, or like none.
+func wordText(s string) string {
+	if s == "" || strings.ContainsAny(s, " \t\n\"") {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// sizeText writes bytes as the boot file does: 512m.
+func sizeText(n int64) string {
+	unit := 0
+	for unit < 4 && n != 0 && n%1024 == 0 {
+		n /= 1024
+		unit++
+	}
+	return strconv.FormatInt(n, 10) + []string{"", "k", "m", "g", "t"}[unit]
 }
 
 // portText spells a port as podman run does: 127.0.0.1:53:53/udp.
@@ -213,6 +301,19 @@ func portText(p config.Port) string {
 	}
 	return joinSet(":", host, s)
 }
+
+// restartText is "" for the policy no, which is the default.
+func restartText(r config.Restart) string {
+	switch {
+	case r.Policy == "no":
+		return ""
+	case r.Retries > 0:
+		return fmt.Sprintf("%s:%d", r.Policy, r.Retries)
+	}
+	return r.Policy
+}
+
+func ulimitText(u config.Ulimit) string { return fmt.Sprintf("%s=%d:%d", u.Type, u.Soft, u.Hard) }
 
 func deviceText(d config.Device) string { return joinSet(":", d.Host, d.Container, d.Permissions) }
 

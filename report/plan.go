@@ -37,8 +37,11 @@ type ContainerAction struct {
 // Field is one difference between what is described and what was found.
 type Field struct {
 	Field string `json:"field"`
-	From  string `json:"from"`
+	From  string `json:"from"` // "": not set
 	To    string `json:"to"`
+	// Of a list, for people: the elements that only one of the two has.
+	Removed []string `json:"-"`
+	Added   []string `json:"-"`
 }
 
 // Runtime is what carries the plan out.
@@ -142,18 +145,42 @@ func writeActions(w io.Writer, p *Preview, st scheduler.Stage) error {
 				return err
 			}
 			for _, d := range a.Diff {
-				fmt.Fprintf(w, "      %s: %s -> %s\n", d.Field, orNone(Clean(d.From)), orNone(Clean(d.To)))
+				writeField(w, d)
 			}
 		}
 	}
 	return nil
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "(none)"
+// writeField writes a difference: what was added, removed or changed. Of a
+// list it writes the elements that differ, one a line; the whole list only if
+// there are none, which is so where an element was there twice.
+func writeField(w io.Writer, d Field) {
+	from, to := Clean(d.From), Clean(d.To)
+	sign := "~"
+	switch {
+	case from == "":
+		sign = "+"
+	case to == "":
+		sign = "-"
 	}
-	return s
+	fmt.Fprintf(w, "      %s %s", sign, Clean(d.Field))
+	switch {
+	case len(d.Removed)+len(d.Added) > 0:
+		for _, v := range d.Removed {
+			fmt.Fprintf(w, "\n          - %s", Clean(v))
+		}
+		for _, v := range d.Added {
+			fmt.Fprintf(w, "\n          + %s", Clean(v))
+		}
+	case from == to: // hidden
+		fmt.Fprintf(w, ": %s, changed", to)
+	case from == "" || to == "":
+		fmt.Fprintf(w, ": %s", from+to)
+	default:
+		fmt.Fprintf(w, ": %s -> %s", from, to)
+	}
+	fmt.Fprintln(w)
 }
 
 type planDoc struct {

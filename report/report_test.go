@@ -63,7 +63,11 @@ func preview(t *testing.T) *Preview {
 				a.Action, a.Reason = Start, "exited with code 137"
 			case "orders-web":
 				a.Action, a.Reason = Replace, "it was created from another description"
-				a.Diff = []Field{{"image", "localhost/bootgraph/server:0", "localhost/bootgraph/server:1"}, {"env.HTTP", "", "\x1b]0;x\a:8080"}}
+				a.Diff = []Field{
+					{Field: "env.HTTP", To: "\x1b]0;x\a:8080"}, {Field: "env.LOG", From: "(sensitive)", To: "(sensitive)"}, {Field: "hostname", From: "old"},
+					{Field: "image", From: "localhost/bootgraph/server:0", To: "localhost/bootgraph/server:1"},
+					{Field: "ports", From: "1:1/tcp 2:2/tcp", To: "2:2/tcp 3:3/tcp", Removed: []string{"1:1/tcp"}, Added: []string{"3:3/tcp"}},
+				}
 			}
 			p.Actions[task.ID] = append(p.Actions[task.ID], a)
 		}
@@ -76,6 +80,7 @@ func TestOutputsAreTheseBytes(t *testing.T) {
 	for name, write := range map[string]func(io.Writer) error{
 		"demo.plan": func(w io.Writer) error { return WritePlan(w, demo) },
 		"plan.json": func(w io.Writer) error { return WritePlanJSON(w, demo) },
+		"demo.sh":   func(w io.Writer) error { return WriteScript(w, script(t)) },
 		"empty.plan": func(w io.Writer) error {
 			return WritePlan(w, &Preview{Plan: &scheduler.Plan{Name: "empty"}})
 		},

@@ -24,10 +24,13 @@ func defaultParallelism() int { return max(2, runtime.NumCPU()) }
 
 func (a *app) applyCommand() *cobra.Command {
 	cmd := bootFileArgs(&cobra.Command{
-		Use:   "apply [FILE|DIR]",
+		Use:   "apply [FILE|DIR|PLAN]",
 		Short: "Boot: create and start what the boot file describes, in order",
 		Long: `apply boots the host: stage after stage, each service when what it depends on
 is ready. What already runs as described is left alone and probed once.
+
+Of a plan saved by plan --out it carries out exactly that, and refuses if the
+boot file or the host has changed since.
 
 It exits with 0 when everything is ready, with 3 when it went through but
 something is degraded, failed or skipped.`,
@@ -49,7 +52,17 @@ something is degraded, failed or skipped.`,
 		if *parallelism < 1 || *parallelism > 64 {
 			return fmt.Errorf("--parallelism is 1 to 64, not %d", *parallelism)
 		}
-		s, err := a.open(args, *sel, *replace, true)
+		saved, err := readSaved(cmd, args)
+		if err != nil {
+			return err
+		}
+		var s *session
+		if saved != nil {
+			*prune = saved.Inputs.Prune
+			s, err = a.openSaved(saved)
+		} else {
+			s, err = a.open(args, *sel, *replace, true)
+		}
 		if err != nil {
 			return err
 		}
@@ -89,6 +102,12 @@ func (s *session) prepare(ctx context.Context, prune bool) error {
 		if err := s.removeOrphans(ctx, found); err != nil {
 			return err
 		}
+		if err := s.host.RemoveSecrets(ctx, true); err != nil {
+			return err
+		}
+	}
+	if err := s.host.EnsureSecrets(ctx); err != nil {
+		return err
 	}
 	return s.host.EnsureNetworksVolumes(ctx)
 }

@@ -15,7 +15,7 @@ func (a *app) downCommand() *cobra.Command {
 		Use:   "down [FILE|DIR]",
 		Short: "Stop in reverse order, and remove what apply created",
 		Long: `down stops the services in the reverse order of a boot, side by side where the
-graph allows, and removes the containers and networks that apply created.
+graph allows, and removes the containers, networks and secrets that apply created.
 Containers that were there before (containers = [...]) are stopped and stay.
 Volumes stay unless --volumes is given.`,
 	})
@@ -71,6 +71,9 @@ func (s *session) down(ctx context.Context, volumes bool) error {
 	})
 	if err == nil && whole {
 		err = s.host.RemoveNetworks(ctx)
+	}
+	if err == nil && whole {
+		err = s.host.RemoveSecrets(ctx, false)
 	}
 	if err == nil && whole && volumes {
 		err = s.host.RemoveVolumes(ctx)

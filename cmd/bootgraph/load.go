@@ -42,6 +42,12 @@ func (a *app) check(args []string, secrets bool) (checked, error) {
 	if err != nil {
 		return checked{}, err
 	}
+	switch text, err := savedText(path); {
+	case err != nil:
+		return checked{}, err
+	case text != nil:
+		return checked{}, fmt.Errorf("%s is a saved plan, not a boot file: only apply takes it", path)
+	}
 	var c checked
 	c.file, c.sources, c.diags = config.Load(path, config.Inputs{Vars: a.vars, VarFiles: a.varFiles, Secrets: secrets})
 	if !c.diags.HasErrors() {

@@ -15,30 +15,37 @@ func (a *app) planCommand() *cobra.Command {
 	cmd := bootFileArgs(&cobra.Command{
 		Use:   "plan [FILE|DIR]",
 		Short: "Show what apply would do, in order, and why; changes nothing",
+		Long: `plan shows what apply would do, in order, and why. It changes nothing.
+
+With --out it saves the plan for apply, which then carries out exactly that, or
+refuses if the boot file or the host has changed meanwhile. With --format sh it
+writes a script that does the same with the podman command alone.`,
 	})
 	sel := selection(cmd)
-	format := formatFlag(cmd, "text", "json")
+	format := formatFlag(cmd, "text", "json", "sh")
 	offline := cmd.Flags().Bool("offline", false, "contact nothing: plan for a host without containers")
 	detailed := cmd.Flags().Bool("detailed-exitcode", false, "exit with 2 if there are changes to make")
 	prune := cmd.Flags().Bool("prune", false, "count containers that are not in the boot file any more as to be removed")
 	replace := cmd.Flags().StringArray("replace", nil, "as if apply were told to recreate this `service` (repeatable)")
+	out := cmd.Flags().String("out", "", "save the plan in this `file`, for apply")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := oneOf("format", *format, "text", "json"); err != nil {
+		if err := oneOf("format", *format, "text", "json", "sh"); err != nil {
 			return err
 		}
-		s, err := a.open(args, *sel, *replace, true)
+		in, err := a.inputs(args, *sel, *replace, *prune)
+		if err == nil && *out != "" {
+			err = maySave(*out, *offline)
+		}
 		if err != nil {
 			return err
 		}
-		preview, err := s.preview(cmd.Context(), *offline, *prune)
+		// To plan for nothing found, nothing is compared.
+		s, err := a.open(args, *sel, *replace, !*offline || *format == "sh")
 		if err != nil {
 			return err
 		}
-		if *format == "json" {
-			err = report.WritePlanJSON(a.stdout, preview)
-		} else {
-			err = report.WritePlan(a.stdout, preview)
-		}
+		in.withhold(a.vars, s.file)
+		preview, err := s.show(cmd.Context(), in, *format, *offline, *out)
 		if err == nil && *detailed && preview.Changed() {
 			return errChanges
 		}
@@ -47,30 +54,49 @@ func (a *app) planCommand() *cobra.Command {
 	return cmd
 }
 
-// preview looks at what there is, and decides about each container as apply
-// would.
-func (s *session) preview(ctx context.Context, offline, prune bool) (*report.Preview, error) {
-	p := &report.Preview{Plan: s.plan, Actions: map[int][]report.ContainerAction{}, Prune: prune}
+// show makes a plan, saves it if out is set, and writes it.
+func (s *session) show(ctx context.Context, in inputs, format string, offline bool, out string) (*report.Preview, error) {
+	var p *report.Preview
 	if offline {
 		s.host = podman.NewHost(nil, s.file, s.replace) // to decide, which asks nobody
-		s.decide(p, s.pretendExisting())
-		return p, nil
+		p = s.preview(s.pretendExisting(), in.Prune)
+	} else {
+		if err := s.connect(ctx); err != nil {
+			return nil, err
+		}
+		defer s.close()
+		found, err := s.look(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p = s.preview(found, in.Prune)
+		if out != "" {
+			if err := s.save(ctx, out, in, p, found); err != nil {
+				return nil, err
+			}
+		}
 	}
-	if err := s.connect(ctx); err != nil {
-		return nil, err
+	switch format {
+	case "json":
+		return p, report.WritePlanJSON(s.app.stdout, p)
+	case "sh":
+		return p, report.WriteScript(s.app.stdout, s.script(in.File, p))
 	}
-	defer s.close()
-	found, err := s.look(ctx)
-	if err != nil {
-		return nil, err
+	return p, report.WritePlan(s.app.stdout, p)
+}
+
+// preview decides about each container as apply would.
+func (s *session) preview(found podman.Snapshot, prune bool) *report.Preview {
+	p := &report.Preview{Plan: s.plan, Actions: map[int][]report.ContainerAction{}, Prune: prune}
+	if s.client != nil {
+		p.Runtime = &report.Runtime{Kind: "podman", Version: s.client.Version(), Rootless: s.client.Rootless()}
 	}
-	p.Runtime = &report.Runtime{Kind: "podman", Version: s.client.Version(), Rootless: s.client.Rootless()}
 	for _, f := range found.Orphans(s.file) {
 		p.Orphans = append(p.Orphans, report.ContainerAction{Name: f.Name, Image: f.Image, Action: report.Remove,
 			Reason: "it was created for service " + f.Labels[podman.LabelService]})
 	}
 	s.decide(p, found)
-	return p, nil
+	return p
 }
 
 // pretendExisting is what is on a host without containers but those that the
@@ -96,8 +122,8 @@ func (s *session) decide(p *report.Preview, found podman.Snapshot) {
 			a := report.ContainerAction{Name: names[i], Action: report.Action(d.Action), Reason: d.Reason}
 			if own := i - len(t.Service.Existing); own >= 0 {
 				a.Image = t.Service.Containers[own].Image
-			} else {
-				a.Image = found.Container(names[i]).Image
+			} else if f := found.Container(names[i]); f != nil {
+				a.Image = f.Image
 			}
 			for _, f := range d.Diff {
 				a.Diff = append(a.Diff, report.Field(f))

@@ -21,6 +21,8 @@ type session struct {
 	replace []string
 	client  *podman.Client
 	host    *podman.Host
+
+	saved *savedPlan // that is to be carried out; nil: whatever there is to do
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
@@ -86,6 +88,11 @@ func (s *session) look(ctx context.Context) (podman.Snapshot, error) {
 	found, err := s.host.Snapshot(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if s.saved != nil {
+		if err := s.unchanged(ctx, found); err != nil {
+			return nil, err
+		}
 	}
 	services := make([]*config.Service, len(s.plan.Tasks))
 	for i, t := range s.plan.Tasks {

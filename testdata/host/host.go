@@ -162,10 +162,26 @@ func (h *Host) Podman(ctx context.Context, args ...string) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// command is podman on the private storage, with nothing of the caller's
-// environment, which could name another Podman or another storage.
+// command is podman on the private storage.
 func (h *Host) command(ctx context.Context, args ...string) *exec.Cmd {
-	argv := append([]string{"podman", "--root", h.path("root"), "--runroot", h.path("runroot"), "--tmpdir", h.path("tmp")}, args...)
+	return h.run(ctx, append(h.podman(), args...))
+}
+
+func (h *Host) podman() []string {
+	return []string{"podman", "--root", h.path("root"), "--runroot", h.path("runroot"), "--tmpdir", h.path("tmp")}
+}
+
+// Sh is a script for sh that finds in $PODMAN the command that Podman runs.
+func (h *Host) Sh(ctx context.Context, script string) *exec.Cmd {
+	cmd := h.run(ctx, []string{"sh", "-s"})
+	cmd.Env = append(cmd.Env, "PODMAN="+strings.Join(h.podman(), " "))
+	cmd.Stdin = strings.NewReader(script)
+	return cmd
+}
+
+// run is a command with nothing of the caller's environment, which could name
+// another Podman or another storage.
+func (h *Host) run(ctx context.Context, argv []string) *exec.Cmd {
 	argv = h.user.wrap(argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = h.Dir

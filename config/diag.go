@@ -52,27 +52,35 @@ func visible(s string) string {
 }
 
 // snippet is the source up to the last line that is shown with a diagnostic,
-// since hcl goes through all it is given, and slowly. There is none where it
-// would be very long.
+// since hcl goes through all it is given, and slowly.
 func snippet(sources Sources, diag *hcl.Diagnostic) Sources {
-	if _, secret := diag.Extra.(unquoted); secret || diag.Subject == nil || sources[diag.Subject.Filename] == nil {
+	_, end, ok := lines(sources, diag)
+	if !ok {
 		return nil
+	}
+	file := sources[diag.Subject.Filename]
+	return Sources{diag.Subject.Filename: {Bytes: file.Bytes[:end], Nav: file.Nav}}
+}
+
+// lines are where the lines of source begin and end that are shown with a
+// diagnostic. None are where they would be very long, or show what is
+// sensitive.
+func lines(sources Sources, diag *hcl.Diagnostic) (start, end int, ok bool) {
+	if _, secret := diag.Extra.(unquoted); secret || diag.Subject == nil || sources[diag.Subject.Filename] == nil {
+		return 0, 0, false
 	}
 	file, shown := sources[diag.Subject.Filename], *diag.Subject
 	if diag.Context != nil {
 		shown = hcl.RangeOver(shown, *diag.Context)
 	}
-	start, end := min(shown.Start.Byte, len(file.Bytes)), min(shown.End.Byte, len(file.Bytes))
+	start, end = min(shown.Start.Byte, len(file.Bytes)), min(shown.End.Byte, len(file.Bytes))
 	start = bytes.LastIndexByte(file.Bytes[:start], '\n') + 1
 	if rest := bytes.IndexByte(file.Bytes[end:], '\n'); rest >= 0 {
 		end += rest
 	} else {
 		end = len(file.Bytes)
 	}
-	if end-start > maxSnippet {
-		return nil
-	}
-	return Sources{shown.Filename: {Bytes: file.Bytes[:end], Nav: file.Nav}}
+	return start, end, end-start <= maxSnippet
 }
 
 // tidy brings diagnostics into the order of the source and drops repetitions,

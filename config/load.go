@@ -37,9 +37,18 @@ type Inputs struct {
 // A file whose name ends in .json is in HCL's JSON syntax. The File is nil if
 // there is an error among the diagnostics.
 func Load(path string, in Inputs) (*File, Sources, hcl.Diagnostics) {
+	files, diags := readSources(path)
+	if diags.HasErrors() {
+		return nil, nil, diags
+	}
+	return parse(files, in)
+}
+
+// readSources reads the files of a configuration.
+func readSources(path string) ([]source, hcl.Diagnostics) {
 	paths, err := bootFiles(path)
 	if err != nil {
-		return nil, nil, unreadable(path, err)
+		return nil, unreadable(path, err)
 	}
 	files := make([]source, len(paths))
 	size := 0
@@ -49,11 +58,11 @@ func Load(path string, in Inputs) (*File, Sources, hcl.Diagnostics) {
 			err = fmt.Errorf("with it the files are larger than %d MiB", MaxSource>>20)
 		}
 		if err != nil {
-			return nil, nil, unreadable(path, err)
+			return nil, unreadable(path, err)
 		}
 		files[i], size = source{path, src}, size+len(src)
 	}
-	return parse(files, in)
+	return files, nil
 }
 
 // Parse is Load for one file that has been read. The filename decides on the

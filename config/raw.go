@@ -15,9 +15,9 @@ import (
 //
 // Tags: hcl is the name, with ",block" where it is a block; label is what a
 // block's label is called; type is what an attribute's value is converted to,
-// in the words of a variable's type (reference is not a value); kinds are the
-// kinds of health check that have an attribute; doc is one line for a
-// reference.
+// in the words of a variable's type and those of AttributeSchema; kinds are
+// the kinds of health check that have an attribute; doc is one line for a
+// reference. Schema reads them, and decode.go has to agree.
 
 type rawFile struct {
 	Name      *hcl.Attribute `hcl:"name" type:"string" doc:"name of the configuration; default: base name of the file's directory"`
@@ -98,35 +98,35 @@ type rawRepeat struct {
 
 type rawContainer struct {
 	Image       *hcl.Attribute `hcl:"image" type:"string" doc:"[REGISTRY/]NAME[:TAG][@DIGEST]"`
-	Command     *hcl.Attribute `hcl:"command" type:"list(string)" doc:"list: arguments, over the image's"`
-	Entrypoint  *hcl.Attribute `hcl:"entrypoint" type:"list(string)" doc:"list: over the image's; [\"\"] for none"`
-	Env         *hcl.Attribute `hcl:"env" type:"map(string)" doc:"map: environment, over env_file"`
-	EnvFile     *hcl.Attribute `hcl:"env_file" type:"list(string)" doc:"list: files of KEY=VALUE lines, as podman run --env-file"`
-	Ports       *hcl.Attribute `hcl:"ports" type:"list(string)" doc:"list of [[IP:][HOST]:]CONTAINER[/tcp|udp|sctp], ranges as 8000-8005"`
-	Volumes     *hcl.Attribute `hcl:"volumes" type:"list(string)" doc:"list of [SOURCE:]DESTINATION[:OPTIONS]; ./SOURCE starts at the file's directory"`
-	Networks    *hcl.Attribute `hcl:"networks" type:"list(string)" doc:"list of network.X, or names of networks that exist"`
+	Command     *hcl.Attribute `hcl:"command" type:"list(string)" doc:"arguments, over the image's"`
+	Entrypoint  *hcl.Attribute `hcl:"entrypoint" type:"list(string)" doc:"over the image's; [\"\"] for none"`
+	Env         *hcl.Attribute `hcl:"env" type:"map(string)" doc:"environment, over env_file"`
+	EnvFile     *hcl.Attribute `hcl:"env_file" type:"list(string)" doc:"files of KEY=VALUE lines, as podman run --env-file"`
+	Ports       *hcl.Attribute `hcl:"ports" type:"list(string)" doc:"[[IP:][HOST]:]CONTAINER[/tcp|udp|sctp], ranges as 8000-8005"`
+	Volumes     *hcl.Attribute `hcl:"volumes" type:"list(string)" doc:"[SOURCE:]DESTINATION[:OPTIONS]; ./SOURCE starts at the file's directory"`
+	Networks    *hcl.Attribute `hcl:"networks" type:"list(string)" doc:"network.X, or names of networks that exist"`
 	NetworkMode *hcl.Attribute `hcl:"network_mode" type:"string" doc:"bridge, host, none or container:NAME"`
-	Secrets     *hcl.Attribute `hcl:"secrets" type:"list(string)" doc:"list of secret.X or NAME, each with [,type=mount|env][,target=T][,uid=U][,gid=G][,mode=M]"`
+	Secrets     *hcl.Attribute `hcl:"secrets" type:"list(string)" doc:"secret.X or NAME, each with [,type=mount|env][,target=T][,uid=U][,gid=G][,mode=M]"`
 	User        *hcl.Attribute `hcl:"user" type:"string" doc:"USER[:GROUP]"`
 	Workdir     *hcl.Attribute `hcl:"workdir" type:"string" doc:"absolute path in the container"`
 	Hostname    *hcl.Attribute `hcl:"hostname" type:"string" doc:"host name inside the container"`
-	Labels      *hcl.Attribute `hcl:"labels" type:"map(string)" doc:"map; keys that begin with bootgraph. are taken"`
+	Labels      *hcl.Attribute `hcl:"labels" type:"map(string)" doc:"keys that begin with bootgraph. are taken"`
 	Restart     *hcl.Attribute `hcl:"restart" type:"string" doc:"Podman's own policy: no, on-failure[:N], always or unless-stopped"`
 	StopTimeout *hcl.Attribute `hcl:"stop_timeout" type:"duration" doc:"between the stop signal and the end, whole seconds; default 10s"`
 	StopSignal  *hcl.Attribute `hcl:"stop_signal" type:"string" doc:"such as SIGTERM"`
 	Memory      *hcl.Attribute `hcl:"memory" type:"string" doc:"limit: 512m, 1g"`
 	CPUs        *hcl.Attribute `hcl:"cpus" type:"number" doc:"limit: 0.5, 2"`
 	PidsLimit   *hcl.Attribute `hcl:"pids_limit" type:"number" doc:"limit of processes; -1 for none"`
-	Ulimits     *hcl.Attribute `hcl:"ulimits" type:"list(string)" doc:"list of TYPE=SOFT[:HARD]; -1 is unlimited"`
-	CapAdd      *hcl.Attribute `hcl:"cap_add" type:"list(string)" doc:"list of capabilities, such as NET_ADMIN, or ALL"`
-	CapDrop     *hcl.Attribute `hcl:"cap_drop" type:"list(string)" doc:"list of capabilities, such as NET_RAW, or ALL"`
+	Ulimits     *hcl.Attribute `hcl:"ulimits" type:"list(string)" doc:"TYPE=SOFT[:HARD]; -1 is unlimited"`
+	CapAdd      *hcl.Attribute `hcl:"cap_add" type:"list(string)" doc:"capabilities, such as NET_ADMIN, or ALL"`
+	CapDrop     *hcl.Attribute `hcl:"cap_drop" type:"list(string)" doc:"capabilities, such as NET_RAW, or ALL"`
 	Privileged  *hcl.Attribute `hcl:"privileged" type:"bool" doc:"true: all devices, all capabilities"`
 	ReadOnly    *hcl.Attribute `hcl:"read_only" type:"bool" doc:"true: the root file system can't be written"`
-	Tmpfs       *hcl.Attribute `hcl:"tmpfs" type:"list(string)" doc:"list of DESTINATION[:OPTIONS]"`
-	Devices     *hcl.Attribute `hcl:"devices" type:"list(string)" doc:"list of HOST[:CONTAINER][:PERMISSIONS], permissions of r, w, m"`
-	SecurityOpt *hcl.Attribute `hcl:"security_opt" type:"list(string)" doc:"list of KEY[=VALUE]: apparmor, label, mask, no-new-privileges, proc-opts, seccomp, systempaths, unmask"`
-	DNS         *hcl.Attribute `hcl:"dns" type:"list(string)" doc:"list of addresses of name servers"`
-	ExtraHosts  *hcl.Attribute `hcl:"extra_hosts" type:"list(string)" doc:"list of HOST:IP; IP may be host-gateway"`
+	Tmpfs       *hcl.Attribute `hcl:"tmpfs" type:"list(string)" doc:"DESTINATION[:OPTIONS]"`
+	Devices     *hcl.Attribute `hcl:"devices" type:"list(string)" doc:"HOST[:CONTAINER][:PERMISSIONS], permissions of r, w, m"`
+	SecurityOpt *hcl.Attribute `hcl:"security_opt" type:"list(string)" doc:"KEY[=VALUE]: apparmor, label, mask, no-new-privileges, proc-opts, seccomp, systempaths, unmask"`
+	DNS         *hcl.Attribute `hcl:"dns" type:"list(string)" doc:"addresses of name servers"`
+	ExtraHosts  *hcl.Attribute `hcl:"extra_hosts" type:"list(string)" doc:"HOST:IP; IP may be host-gateway"`
 	Init        *hcl.Attribute `hcl:"init" type:"bool" doc:"true: an init process reaps zombies and forwards signals"`
 	Pull        *hcl.Attribute `hcl:"pull" type:"string" doc:"missing, always or never; default missing"`
 }
@@ -141,12 +141,12 @@ type rawHealth struct {
 	Port       *hcl.Attribute `hcl:"port" type:"number" kinds:"tcp grpc http" doc:"the container's port; default: the first published TCP port"`
 	Service    *hcl.Attribute `hcl:"service" type:"string" kinds:"grpc" doc:"name asked for; default: the server as a whole"`
 	TLS        []*rawTLS      `hcl:"tls,block" kinds:"grpc http" doc:"speak TLS"`
-	Path       *hcl.Attribute `hcl:"path" type:"string" kinds:"http" doc:"default /"`
-	Method     *hcl.Attribute `hcl:"method" type:"string" kinds:"http" doc:"default GET"`
-	Headers    *hcl.Attribute `hcl:"headers" type:"map(string)" kinds:"http" doc:"map: headers of the request"`
+	Path       *hcl.Attribute `hcl:"path" type:"string" kinds:"http" doc:"what is asked for; default /"`
+	Method     *hcl.Attribute `hcl:"method" type:"string" kinds:"http" doc:"of the request; default GET"`
+	Headers    *hcl.Attribute `hcl:"headers" type:"map(string)" kinds:"http" doc:"further headers of the request"`
 	Status     *hcl.Attribute `hcl:"status" type:"string" kinds:"http" doc:"statuses that pass, as in 200-299,404; default 200-399"`
 	Body       *hcl.Attribute `hcl:"body" type:"string" kinds:"http" doc:"regular expression (RE2) that the body matches"`
-	Command    *hcl.Attribute `hcl:"command" type:"list(string)" kinds:"exec" doc:"list: run inside the container, exits with 0"`
+	Command    *hcl.Attribute `hcl:"command" type:"list(string)" kinds:"exec" doc:"what is run inside the container, and exits with 0"`
 	Pattern    *hcl.Attribute `hcl:"pattern" type:"string" kinds:"log" doc:"regular expression (RE2) that a line matches"`
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"bootgraph/config"
-	"bootgraph/lint"
 	"bootgraph/scheduler"
 )
 
@@ -28,44 +27,68 @@ func bootFile(args []string) (string, error) {
 	return "", errors.Join(err, fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name a file or a directory, or go there with -C", dir))
 }
 
-// load reads, checks and compiles the boot file. All that is wrong with it is
-// told here, with its place; the error then is errTold. secrets asks for the
-// values of secret blocks, which only those need that compare or create them;
-// advice adds warnings about a file that is good.
-func (a *app) load(args []string, secrets bool, advice ...func(*config.File) hcl.Diagnostics) (*config.File, *scheduler.Plan, error) {
+// checked is a boot file with all that there is to say about it.
+type checked struct {
+	file    *config.File
+	plan    *scheduler.Plan // nil where diags have an error
+	sources config.Sources
+	diags   hcl.Diagnostics
+}
+
+// advice adds warnings about a boot file that is in order.
+type advice func(*config.File) hcl.Diagnostics
+
+// check reads, checks and compiles the boot file. secrets asks for the values
+// of secret blocks, which only those need that compare or create them.
+func (a *app) check(args []string, secrets bool, advise ...advice) (checked, error) {
 	path, err := bootFile(args)
 	if err != nil {
-		return nil, nil, err
+		return checked{}, err
 	}
 	switch text, err := savedText(path); {
 	case err != nil:
-		return nil, nil, err
+		return checked{}, err
 	case text != nil:
-		return nil, nil, fmt.Errorf("%s is a saved plan, not a boot file: only apply takes it", path)
+		return checked{}, fmt.Errorf("%s is a saved plan, not a boot file: only apply takes it", path)
 	}
-	file, sources, diags := config.Load(path, config.Inputs{Vars: a.vars, VarFiles: a.varFiles, Secrets: secrets})
-	var plan *scheduler.Plan
-	if !diags.HasErrors() {
-		compiled, more := scheduler.Compile(file)
-		plan, diags = compiled, append(diags, more...)
+	var c checked
+	c.file, c.sources, c.diags = config.Load(path, config.Inputs{Vars: a.vars, VarFiles: a.varFiles, Secrets: secrets})
+	if !c.diags.HasErrors() {
+		plan, more := scheduler.Compile(c.file)
+		c.plan, c.diags = plan, append(c.diags, more...)
 	}
-	if !diags.HasErrors() {
-		for _, advise := range advice {
-			diags = append(diags, advise(file)...)
+	if !c.diags.HasErrors() {
+		for _, advise := range advise {
+			c.diags = append(c.diags, advise(c.file)...)
 		}
 	}
-	if err := a.tell(sources, diags); err != nil {
-		return nil, nil, err
-	}
-	if diags.HasErrors() {
-		return nil, nil, errTold
-	}
-	return file, plan, nil
+	return c, nil
 }
 
-// tell writes diagnostics to standard error, errors and warnings in one form.
+// load is check for who goes on only with a boot file that is in order. All
+// that is wrong with it is told here, with its place; the error then is
+// errTold.
+func (a *app) load(args []string, secrets bool, advise ...advice) (*config.File, *scheduler.Plan, error) {
+	c, err := a.check(args, secrets, advise...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.tell(c.sources, c.diags); err != nil {
+		return nil, nil, err
+	}
+	return c.file, c.plan, nil
+}
+
+// tell writes diagnostics for a person. Where there are errors among them, it
+// gives errTold.
 func (a *app) tell(sources config.Sources, diags hcl.Diagnostics) error {
-	return config.WriteDiagnostics(a.stderr, sources, diags, 100, a.color())
+	if err := config.WriteDiagnostics(a.stderr, sources, diags, 100, a.color()); err != nil {
+		return err
+	}
+	if diags.HasErrors() {
+		return errTold
+	}
+	return nil
 }
 
 // selection adds the flags that narrow a plan down.
@@ -116,18 +139,4 @@ func bootFileArgs(cmd *cobra.Command) *cobra.Command {
 		return []string{"hcl", "hcl.json"}, cobra.ShellCompDirectiveFilterFileExt
 	}
 	return cmd
-}
-
-func (a *app) validateCommand() *cobra.Command {
-	return bootFileArgs(&cobra.Command{
-		Use:   "validate [FILE|DIR]",
-		Short: "Read and check the boot file; contacts nothing",
-		RunE: func(_ *cobra.Command, args []string) error {
-			_, plan, err := a.load(args, false, lint.Check)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(a.stdout, "%s is valid: %d stages, %d services and jobs\n", plan.Name, len(plan.Stages), len(plan.Tasks))
-			return err
-		}})
 }

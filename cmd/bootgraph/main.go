@@ -48,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr}
 	root := a.command()
-	root.SetArgs(args)
+	root.SetArgs(longFlags(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	return a.exitCode(ctx, root.ExecuteContext(ctx))
@@ -118,8 +118,8 @@ file: boot.hcl (or boot.hcl.json) in the current directory, or the one named.`,
 	flags.StringArrayVar(&a.varFiles, "var-file", nil, "a `file` of values for variables, a line of NAME = VALUE each (repeatable)")
 	flags.StringVar(&a.logFormat, "log-format", "text", "how messages are written: text or json")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colour (also: $NO_COLOR)")
-	root.AddCommand(a.validateCommand(), a.planCommand(), a.graphCommand(), a.applyCommand(), a.statusCommand(),
-		a.downCommand(), a.logsCommand(), a.versionCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.schemaCommand(), a.planCommand(), a.graphCommand(),
+		a.applyCommand(), a.statusCommand(), a.downCommand(), a.logsCommand(), a.versionCommand())
 	return root
 }
 

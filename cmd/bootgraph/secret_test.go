@@ -157,7 +157,9 @@ func TestASensitiveValueIsNowhere(t *testing.T) {
 		}
 		shown["podman "+list[0]] = string(text)
 	}
-	var secrets []struct{ Spec struct{ Labels map[string]string } }
+	var secrets []struct {
+		Spec struct{ Labels map[string]string }
+	}
 	if err := json.Unmarshal([]byte(shown["podman secret"]), &secrets); err != nil || len(secrets) != 3 || secrets[0].Spec.Labels["bootgraph.name"] != "sensitive" {
 		t.Errorf("%v: %s", err, shown["podman secret"])
 	}

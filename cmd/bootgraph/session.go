@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-
 	"bootgraph/config"
 	"bootgraph/journal"
 	"bootgraph/podman"
@@ -28,8 +26,8 @@ type session struct {
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
-func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool, advice ...func(*config.File) hcl.Diagnostics) (*session, error) {
-	file, all, err := a.load(args, secrets, advice...)
+func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
+	file, all, err := a.load(args, secrets, advise...)
 	if err != nil {
 		return nil, err
 	}

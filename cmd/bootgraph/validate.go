@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+
+	"bootgraph/config"
+	"bootgraph/lint"
+	"bootgraph/report"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	cmd := bootFileArgs(&cobra.Command{
+		Use:   "validate [FILE|DIR]",
+		Short: "Read and check the boot file; contacts nothing",
+	})
+	format := formatFlag(cmd, "text", "json")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if err := oneOf("format", *format, "text", "json"); err != nil {
+			return err
+		}
+		if *format == "json" {
+			return a.validateJSON(args)
+		}
+		_, plan, err := a.load(args, false, lint.Check)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s is valid: %d stages, %d services and jobs\n", plan.Name, len(plan.Stages), len(plan.Tasks))
+		return err
+	}
+	return cmd
+}
+
+func (a *app) validateJSON(args []string) error {
+	c, err := a.check(args, false, lint.Check)
+	if err != nil {
+		return err
+	}
+	v := report.Validation{FormatVersion: 1, Valid: !c.diags.HasErrors(), Diagnostics: []config.DiagnosticJSON{}}
+	if v.Valid {
+		v.Name, v.Stages, v.Services = c.plan.Name, len(c.plan.Stages), len(c.plan.Tasks)
+	}
+	for _, diag := range c.diags {
+		if diag.Severity == hcl.DiagError {
+			v.ErrorCount++
+		} else {
+			v.WarningCount++
+		}
+		described := config.DescribeDiagnostic(c.sources, diag)
+		described.Rule = lint.Rule(diag)
+		v.Diagnostics = append(v.Diagnostics, described)
+	}
+	if err := report.WriteValidation(a.stdout, v); err != nil {
+		return err
+	}
+	if !v.Valid {
+		return errTold
+	}
+	return nil
+}

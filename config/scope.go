@@ -96,6 +96,12 @@ func (d *decoder) discreet(expr hcl.Expression, diags hcl.Diagnostics) hcl.Diagn
 		if diag.Expression != nil {
 			about = diag.Expression
 		}
+		if unknown, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](diag); ok {
+			// hcl looks for a near name in the order of a map.
+			name := unknown.CalledFunctionNamespace() + unknown.CalledFunctionName()
+			diag.Detail = fmt.Sprintf("There is no function %q.%s", name, d.didYouMean(name, slices.Sorted(maps.Keys(d.outermost.Functions))))
+			continue
+		}
 		secret := d.takesPart(about)
 		if secret {
 			diag.Detail = "The reason is not shown, since a sensitive value takes part in this."

@@ -164,6 +164,18 @@ func TestSecretsAreReadOnlyWhereAskedFor(t *testing.T) {
 	}
 }
 
+func TestTheSameFunctionIsSuggestedEachTime(t *testing.T) {
+	const src = "name = ea(\"\")\n"
+	_, sources, diags := Parse("boot.hcl", []byte(src), Inputs{})
+	first := render(t, sources, diags)
+	for range 50 {
+		_, sources, diags := Parse("boot.hcl", []byte(src), Inputs{})
+		if again := render(t, sources, diags); again != first {
+			t.Fatalf("%s\nand then\n%s", first, again)
+		}
+	}
+}
+
 // Every function gives something, or an error: none panics on what no one
 // would write.
 func FuzzEvaluate(f *testing.F) {

@@ -361,3 +361,15 @@ func TestConnectTellsWhatAnswers(t *testing.T) {
 		})
 	}
 }
+
+// Podman writes down the start when the runtime has returned, and the program
+// has printed something by then: the end of its log begins before.
+func TestTheEndOfALogIsReadFromBeforeTheStart(t *testing.T) {
+	began := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	since := make(chan string, 1)
+	h, _ := fakeHost(t, func(w http.ResponseWriter, r *http.Request) { since <- r.URL.Query().Get("since") })
+	h.withLog(t.Context(), scheduler.Instance{ID: webID, StartedAt: began}, scheduler.Cause{Code: "exited"})
+	if from, err := time.Parse(time.RFC3339Nano, <-since); err != nil || began.Sub(from) != startLag {
+		t.Errorf("it is read from %v (%v) of a start at %v", from, err, began)
+	}
+}

@@ -130,7 +130,7 @@ func (h *Host) withLog(ctx context.Context, was scheduler.Instance, why schedule
 	}
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	r, err := h.ContainerLogs(ctx, was.ID, LogOptions{Tail: tailLines, Since: was.StartedAt})
+	r, err := h.ContainerLogs(ctx, was.ID, LogOptions{Tail: tailLines, Since: was.StartedAt.Add(-startLag)})
 	if err != nil {
 		return why // the exit is told; its log is a courtesy
 	}

@@ -247,20 +247,51 @@ func (h *Host) ping() error {
 // Kill ends the service at once, with SIGKILL. Containers go on.
 func (h *Host) Kill() {
 	if h.service != nil {
+		group := h.service.Process.Pid
 		h.signal(syscall.SIGKILL)
 		h.service.Wait()
+		awaitStates(group, "ZX")
 		h.service = nil
 	}
 }
 
 // Stop makes the service hang, with SIGSTOP, until Continue or Kill.
-func (h *Host) Stop() { h.signal(syscall.SIGSTOP) }
+func (h *Host) Stop() {
+	h.signal(syscall.SIGSTOP)
+	awaitStates(h.service.Process.Pid, "TtZX")
+}
 
 // Continue ends Stop.
 func (h *Host) Continue() { h.signal(syscall.SIGCONT) }
 
 // signal goes to the process group, as a rootless podman is two processes.
 func (h *Host) signal(s syscall.Signal) { syscall.Kill(-h.service.Process.Pid, s) }
+
+// awaitStates waits until each process of a group is gone or in one of these
+// states, proc(5): a signal that has been sent has not yet been obeyed, and on
+// a busy machine the process goes on for a while. It gives up after some
+// seconds, for the test to say what is wrong.
+func awaitStates(group int, states string) {
+	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		obeyed := true
+		files, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, file := range files {
+			stat, err := os.ReadFile(file)
+			if err != nil {
+				continue
+			}
+			// After the name, which may have any characters in it: state,
+			// parent, group.
+			fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+			if len(fields) > 2 && fields[2] == strconv.Itoa(group) && !strings.Contains(states, fields[0]) {
+				obeyed = false
+			}
+		}
+		if obeyed {
+			return
+		}
+	}
+}
 
 // FreePort is a port that nothing listens on, TCP or UDP, at any address. It
 // is chosen at random below the kernel's ephemeral ports, so that neither

@@ -98,8 +98,9 @@ func TestEveryFieldOfAConfigurationIsKept(t *testing.T) {
 	}
 }
 
-// The file was written by the first version that had a registry. It is never
-// rewritten while format_version is 1, but by -update when fields are added.
+// The file is one with each field there is. When fields are added, keep it
+// under another name before -update writes it: all of format_version 1 must
+// still be read.
 func TestRegistrationOfVersion1IsRead(t *testing.T) {
 	const golden = "testdata/registry-1.json"
 	want := fullRegistration()
@@ -110,6 +111,19 @@ func TestRegistrationOfVersion1IsRead(t *testing.T) {
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+	older, err := filepath.Glob("testdata/registry-1-*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range older {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			_, err = decode(text, "rift")
+		}
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 	text, err := os.ReadFile(golden)

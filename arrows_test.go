@@ -20,7 +20,7 @@ lint: config                                    warns of what a boot file may sa
 scheduler: config dag                           compiles a configuration into a plan, and boots it
 health: config scheduler                        proves a task's readiness for the scheduler
 podman: config scheduler                        makes tasks run for the scheduler
-journal: scheduler                              keeps events
+journal: config scheduler                       keeps events, and what was last applied
 report: config dag scheduler                    shows plans and events, reduces their graph
 cmd/bootgraph: config lint scheduler health podman journal report    wires all of them
 testdata/host:                                  a private Podman for tests and the demo

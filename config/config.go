@@ -63,7 +63,10 @@ type Secret struct {
 	File  string    // absolute path of the file that has the value; "" if none has
 	Env   string    // name of the variable of the environment that has it; "" if none has
 	Value Sensitive `json:",omitzero"` // empty unless Inputs.Secrets asked for it
-	Range hcl.Range // the header: secret "name"
+	// Withheld is the fingerprint of the value where the configuration is one
+	// that was kept without it: see File.Recall.
+	Withheld string
+	Range    hcl.Range // the header: secret "name"
 }
 
 // Network is a network that is created before the first stage if it does not
@@ -135,13 +138,17 @@ type Reference struct {
 // Container describes one container in the terms of podman-run(1). A zero
 // field means that the file doesn't say, and Podman's default holds.
 type Container struct {
-	Name        string // as Podman knows it: SERVICE or SERVICE-COMPONENT
-	Component   string // "" where the service has no components
-	Image       string
-	Command     []string
-	Entrypoint  []string
-	Env         map[string]string // env_file merged below env
-	Sensitive   map[string]bool   // keys of Env whose values are shown nowhere
+	Name       string // as Podman knows it: SERVICE or SERVICE-COMPONENT
+	Component  string // "" where the service has no components
+	Image      string
+	Command    []string
+	Entrypoint []string
+	Env        map[string]string // env_file merged below env
+	Sensitive  map[string]bool   // keys of Env whose values are shown nowhere
+	EnvFrom    map[string]string // keys of Env whose values are from an env file: its absolute path
+	// Withheld has the fingerprints of values that a configuration was kept
+	// without (see File.Recall), by their fields: env.PASSWORD, secrets.token.
+	Withheld    map[string]string
 	Ports       []Port
 	Volumes     []Mount
 	Networks    []string // names; NetworkMode is bridge then
@@ -280,10 +287,13 @@ type Health struct {
 	Path    string            // http; begins with /
 	Method  string            // http
 	Headers map[string]string // http
-	Status  []StatusRange     // http
-	Body    string            // http: a regular expression (RE2) the body must match; "": any
-	Command []string          // exec
-	Pattern string            // log: a regular expression (RE2)
+	// Sensitive are the headers whose values are shown nowhere. One that is
+	// not among Headers has been withheld: see File.Recall.
+	Sensitive map[string]bool
+	Status    []StatusRange // http
+	Body      string        // http: a regular expression (RE2) the body must match; "": any
+	Command   []string      // exec
+	Pattern   string        // log: a regular expression (RE2)
 
 	Range     hcl.Range // the header: health "kind"; of the default, that of what it is the health of
 	Inherited bool      `json:"-"` // it is the stage's

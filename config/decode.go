@@ -335,7 +335,7 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 	tmpfs, _ := each(d, raw.Tmpfs, parseTmpfs)
 	ulimits, _ := each(d, raw.Ulimits, parseUlimit)
 	ports, portsOK := each(d, raw.Ports, parsePort)
-	env, hidden := d.env(raw)
+	env, hidden, from := d.env(raw)
 	c := &Container{
 		Name:        s.Name,
 		Component:   component,
@@ -344,6 +344,7 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 		Entrypoint:  list(d, raw.Entrypoint, anyText),
 		Env:         env,
 		Sensitive:   hidden,
+		EnvFrom:     from,
 		Ports:       values(ports),
 		Volumes:     values(mounts),
 		Networks:    d.networks(raw.Networks),
@@ -393,29 +394,32 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 // env merges the env files, the later over the earlier, and env over them, as
 // podman-run(1) does with --env-file and --env. What comes from a file is
 // sensitive: that is where passwords are put.
-func (d *decoder) env(raw *rawContainer) (env map[string]string, hidden map[string]bool) {
-	env, hidden = map[string]string{}, map[string]bool{}
+func (d *decoder) env(raw *rawContainer) (env map[string]string, hidden map[string]bool, from map[string]string) {
+	env, hidden, from = map[string]string{}, map[string]bool{}, map[string]string{}
 	list(d, raw.EnvFile, func(path string) (string, error) {
 		if path == "" {
 			return "", errors.New(`"" is not the name of a file`)
 		}
-		return path, readEnvFile(d.path(path), path, env)
+		said := map[string]string{}
+		err := readEnvFile(d.path(path), path, said)
+		for key, value := range said {
+			env[key], hidden[key], from[key] = value, true, d.path(path)
+		}
+		return path, err
 	})
-	for key := range env {
-		hidden[key] = true
-	}
 	own, secret := d.pairs(raw.Env, true, func(key, _ string) error { return checkEnvKey(key) })
 	for key, value := range own {
 		env[key] = value
 		delete(hidden, key)
+		delete(from, key)
 		if secret[key] {
 			hidden[key] = true
 		}
 	}
 	if len(env) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return env, hidden
+	return env, hidden, from
 }
 
 // path is a path of the host; a relative one starts at the file's directory.

@@ -94,7 +94,7 @@ func (d *decoder) check(raw *rawHealth, kind string) (h Health, ok bool) {
 	case HealthHTTP:
 		h.Path = cmp.Or(one(d, raw.Path, parsePath), "/")
 		h.Method = cmp.Or(one(d, raw.Method, parseMethod), "GET")
-		h.Headers, _ = d.pairs(raw.Headers, true, checkHeader)
+		h.Headers, h.Sensitive = d.pairs(raw.Headers, true, checkHeader)
 		h.Status = one(d, raw.Status, parseStatus)
 		if h.Status == nil {
 			h.Status = []StatusRange{{200, 399}}

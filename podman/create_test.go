@@ -134,7 +134,7 @@ func TestEveryAttributeIsAsPodmanRunMakesIt(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"Name", "Component", "Image", "Pull", "Range", "Ranges", "Sensitive"} { // who it is, and how its image gets here
+	for _, name := range []string{"Name", "Component", "Image", "Pull", "Range", "Ranges", "Sensitive", "EnvFrom", "Withheld"} { // who it is, and how its image gets here
 		said[name] = true
 	}
 	for i := range reflect.TypeFor[config.Container]().NumField() {

@@ -170,8 +170,8 @@ func answer(d Decision) string {
 func TestEveryAttributeIsPartOfTheDescription(t *testing.T) {
 	none := map[string]bool{
 		"Name": true, "Component": true, "Range": true, "Ranges": true, // who it is, not what
-		"Sensitive": true, // how the environment is written in it
-		"Pull":      true, // about the image's way here; what came of it is no property of the container
+		"Sensitive": true, "EnvFrom": true, // how the environment is written in it, and where it is from
+		"Pull": true, // about the image's way here; what came of it is no property of the container
 	}
 	empty := specText(&config.Container{StopTimeout: config.DefaultStopTimeout})
 	typ := reflect.TypeFor[config.Container]()

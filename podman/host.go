@@ -96,6 +96,9 @@ func (h *Host) Prepare(ctx context.Context, t *scheduler.Task) error {
 		if d.Conflict != nil {
 			return d.Conflict
 		}
+		if err := h.values(ctx, d.Action, w); err != nil {
+			return err
+		}
 		if d.Action == Create || d.Action == Replace {
 			if err := h.image(ctx, w); err != nil {
 				return err
@@ -161,6 +164,9 @@ func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Contai
 			}
 			if d.Action == Keep {
 				return before, nil
+			}
+			if err := h.values(ctx, d.Action, w); err != nil {
+				return nil, err
 			}
 			err = h.carryOut(ctx, d.Action, s, w, before)
 			after, lost := h.container(ctx, w.Name)

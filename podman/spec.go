@@ -57,6 +57,7 @@ func describe(c *config.Container) map[string]any {
 			plain[key] = value
 		}
 	}
+	maps.Copy(hidden, c.Withheld) // it looks as it would with the values
 	for _, s := range c.Secrets {
 		if !s.Value.IsZero() {
 			hidden["secrets."+s.Name] = fingerprint("secret "+s.Name, s.Value.Reveal())

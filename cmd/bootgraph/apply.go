@@ -36,21 +36,14 @@ It exits with 0 when everything is ready, with 3 when it went through but
 something is degraded, failed or skipped.`,
 	})
 	sel := selection(cmd)
+	how := bootFlags(cmd)
 	var (
-		progress    = cmd.Flags().String("progress", "auto", "auto, plain, json (events on standard output) or quiet")
-		parallelism = cmd.Flags().Int("parallelism", defaultParallelism(), "starts at a time; who waits or is probed doesn't count")
-		replace     = cmd.Flags().StringArray("replace", nil, "recreate this `service` even if nothing differs (repeatable)")
-		prune       = cmd.Flags().Bool("prune", false, "remove containers that are not in the boot file any more")
-		lockTimeout = cmd.Flags().Duration("lock-timeout", 0, "how long to wait for another apply or down")
+		replace = cmd.Flags().StringArray("replace", nil, "recreate this `service` even if nothing differs (repeatable)")
+		prune   = cmd.Flags().Bool("prune", false, "remove containers that are not in the boot file any more")
 	)
-	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		if err := oneOf("progress", *progress, "auto", "plain", "json", "quiet"); err != nil {
+		if err := how.check(); err != nil {
 			return err
-		}
-		if *parallelism < 1 || *parallelism > 64 {
-			return fmt.Errorf("--parallelism is 1 to 64, not %d", *parallelism)
 		}
 		saved, err := readSaved(cmd, args)
 		if err != nil {
@@ -66,17 +59,46 @@ something is degraded, failed or skipped.`,
 		if err != nil {
 			return err
 		}
-		done, err := s.takeOver(ctx, "apply", *lockTimeout)
-		if err != nil {
-			return err
-		}
-		defer done()
-		if err := s.prepare(ctx, *prune); err != nil {
-			return err
-		}
-		return s.boot(ctx, a.progress(*progress), *parallelism)
+		return s.carryOut(cmd.Context(), "apply", *how, *prune)
 	}
 	return cmd
+}
+
+// bootOptions are how to boot, whatever is booted.
+type bootOptions struct {
+	progress    string
+	parallelism int
+	lockTimeout time.Duration
+}
+
+func bootFlags(cmd *cobra.Command) *bootOptions {
+	var o bootOptions
+	flags := cmd.Flags()
+	flags.StringVar(&o.progress, "progress", "auto", "auto, plain, json (events on standard output) or quiet")
+	flags.IntVar(&o.parallelism, "parallelism", defaultParallelism(), "starts at a time; who waits or is probed doesn't count")
+	flags.DurationVar(&o.lockTimeout, "lock-timeout", 0, "how long to wait for another apply or down")
+	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
+	return &o
+}
+
+func (o *bootOptions) check() error {
+	if o.parallelism < 1 || o.parallelism > 64 {
+		return fmt.Errorf("--parallelism is 1 to 64, not %d", o.parallelism)
+	}
+	return oneOf("progress", o.progress, "auto", "plain", "json", "quiet")
+}
+
+// carryOut boots under the lock.
+func (s *session) carryOut(ctx context.Context, command string, how bootOptions, prune bool) error {
+	done, err := s.takeOver(ctx, command, how.lockTimeout)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := s.prepare(ctx, prune); err != nil {
+		return err
+	}
+	return s.boot(ctx, s.app.progress(how.progress), how.parallelism)
 }
 
 // progress is the sink that shows a boot. auto is plain: there is one way yet
@@ -122,7 +144,7 @@ func (s *session) removeOrphans(ctx context.Context, found podman.Snapshot) erro
 	return nil
 }
 
-// boot runs the plan, and keeps its journal.
+// boot runs the plan, and keeps its journal and what was booted.
 func (s *session) boot(ctx context.Context, progress func(scheduler.Event), parallelism int) error {
 	run := journal.NewRun(time.Now(), os.Getpid())
 	record, err := s.dir.Create(run)
@@ -134,6 +156,7 @@ func (s *session) boot(ctx context.Context, progress func(scheduler.Event), para
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}
+	s.keep(run, out)
 	switch out.Outcome {
 	case scheduler.EndReady:
 		return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -25,6 +26,14 @@ func bootFile(args []string) (string, error) {
 	}
 	dir, err := os.Getwd()
 	return "", errors.Join(err, fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name a file or a directory, or go there with -C", dir))
+}
+
+func absoluteBootFile(args []string) (string, error) {
+	path, err := bootFile(args)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
 }
 
 // checked is a boot file with all that there is to say about it.

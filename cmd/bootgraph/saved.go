@@ -82,11 +82,8 @@ const (
 
 // inputs are those of the command line.
 func (a *app) inputs(args []string, sel scheduler.Selection, replace []string, prune bool) (in inputs, err error) {
-	file, err := bootFile(args)
+	file, err := absoluteBootFile(args)
 	if err != nil {
-		return in, err
-	}
-	if file, err = filepath.Abs(file); err != nil {
 		return in, err
 	}
 	in = inputs{File: file, Connection: a.connection, Targets: sel.Targets, Excludes: sel.Excludes, Stages: sel.Stages, Replace: replace, Prune: prune}

@@ -17,6 +17,7 @@ type session struct {
 	all  *scheduler.Plan // the whole file
 	plan *scheduler.Plan // what was selected
 	dir  journal.Dir
+	path string // of the boot file, absolute; "" where the file is from the registry
 
 	replace []string
 	client  *podman.Client
@@ -44,7 +45,11 @@ func (a *app) open(args []string, sel scheduler.Selection, replace []string, sec
 	if err != nil {
 		return nil, err
 	}
-	return &session{app: a, file: file, all: all, plan: plan, replace: replace, dir: journal.At(root, file.Name)}, nil
+	path, err := absoluteBootFile(args)
+	if err != nil {
+		return nil, err
+	}
+	return &session{app: a, file: file, all: all, plan: plan, replace: replace, dir: journal.At(root, file.Name), path: path}, nil
 }
 
 // connect finds the Podman that the flag, the boot file or the environment

@@ -63,7 +63,14 @@ func (d *decoder) references(a *hcl.Attribute, from string, stage int) []Referen
 			continue
 		}
 		where, repeated := expr.Range(), false
-		for _, name := range d.targetsOf(ref, where, a.Name, from, stage) {
+		targets := d.targetsOf(ref, where, a.Name, from, stage)
+		if d.waits += len(targets); d.waits > MaxReferences {
+			if d.waits-len(targets) <= MaxReferences {
+				d.fail(where, "Too many references", "With this, services wait for each other in more than %d ways, each instance of a for_each counted: put a stage between them.", MaxReferences)
+			}
+			return nil
+		}
+		for _, name := range targets {
 			if !seen[name] {
 				refs = append(refs, Reference{Target: name, Range: where})
 			}

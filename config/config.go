@@ -28,6 +28,7 @@ const (
 	MaxSource      = 4 << 20 // bytes of source in all
 	MaxNesting     = 100     // brackets, blocks and templates inside each other
 	MaxServices    = 10_000
+	MaxReferences  = 500_000 // of services to others, for_each written out
 	MaxFiles       = 1_000   // of one directory
 	MaxList        = 1_000   // elements of one list, map or for_each
 	MaxValue       = 1 << 20 // bytes, about, of what a variable, a local or a function gives

@@ -39,6 +39,7 @@ type decoder struct {
 	torn      map[*hcl.Block]bool             // blocks with something in them that was not understood
 	holes     bool                            // one of them may have been a service
 	guesses   int
+	waits     int                 // references so far
 	ports     []at[Port]          // published by all containers
 	unsure    map[*Container]bool // whose ports are in error
 }

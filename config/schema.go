@@ -86,6 +86,7 @@ func Schema() LanguageSchema {
 			{"MaxFiles", MaxFiles, "files", "in one directory"},
 			{"MaxNesting", MaxNesting, "levels", "brackets, blocks and templates inside each other"},
 			{"MaxServices", MaxServices, "services", "in all, jobs included"},
+			{"MaxReferences", MaxReferences, "references", "of services to others, in all; each instance of a for_each counts"},
 			{"MaxList", MaxList, "elements", "in one list, map or for_each"},
 			{"MaxValue", MaxValue, "bytes", "about what a variable, a local or a function gives"},
 			{"MaxSecret", MaxSecret, "bytes", "the value of a secret"},

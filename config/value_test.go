@@ -164,6 +164,20 @@ func TestSecretsAreReadOnlyWhereAskedFor(t *testing.T) {
 	}
 }
 
+// Ten times a thousand instances, each waiting for all before it, are 45
+// million pairs in a few lines.
+func TestReferencesAreBounded(t *testing.T) {
+	src, before := "stage \"a\" {\n", []string{}
+	for i := range 10 {
+		src += fmt.Sprintf("service \"s%d\" {\nfor_each = toset([for i in range(1000) : tostring(i)])\nimage = \"x\"\ndepends_on = [%s]\n}\n", i, strings.Join(before, ", "))
+		before = append(before, fmt.Sprintf("service.s%d", i))
+	}
+	_, _, diags := Parse("boot.hcl", []byte(src+"}\n"), Inputs{})
+	if len(diags) != 1 || diags[0].Summary != "Too many references" {
+		t.Error(diags)
+	}
+}
+
 func TestTheSameFunctionIsSuggestedEachTime(t *testing.T) {
 	const src = "name = ea(\"\")\n"
 	_, sources, diags := Parse("boot.hcl", []byte(src), Inputs{})

@@ -75,9 +75,9 @@ func (d *decoder) nodeWeight(expr hclsyntax.Expression, iterators map[string]ite
 	case *hclsyntax.ConditionalExpr:
 		return plus(weigh(e.Condition), max(weigh(e.TrueResult), weigh(e.FalseResult)))
 	case *hclsyntax.BinaryOpExpr:
-		return d.operationWeight(e, plus(weigh(e.LHS), weigh(e.RHS)), iterators)
+		return d.operationWeight(e, plus(d.operandWeight(e.LHS, iterators), d.operandWeight(e.RHS, iterators)), iterators)
 	case *hclsyntax.UnaryOpExpr:
-		return d.operationWeight(e, weigh(e.Val), iterators)
+		return d.operationWeight(e, d.operandWeight(e.Val, iterators), iterators)
 	case *hclsyntax.IndexExpr:
 		return plus(weigh(e.Collection), weigh(e.Key))
 	case *hclsyntax.RelativeTraversalExpr:
@@ -142,6 +142,21 @@ func (d *decoder) forWeight(e *hclsyntax.ForExpr, iterators map[string]iterator)
 type iterator struct {
 	weight int
 	huge   bool // there is a text among the elements that is a huge number
+}
+
+// operandWeight leaves the operations in an operation to the outermost one:
+// their results are numbers that nobody writes down, and to work out each of
+// a + b + c + … would take the square of the time.
+func (d *decoder) operandWeight(e hclsyntax.Expression, iterators map[string]iterator) int {
+	switch e := e.(type) {
+	case *hclsyntax.BinaryOpExpr:
+		return plus(d.operandWeight(e.LHS, iterators), d.operandWeight(e.RHS, iterators))
+	case *hclsyntax.UnaryOpExpr:
+		return d.operandWeight(e.Val, iterators)
+	case *hclsyntax.ParenthesesExpr:
+		return d.operandWeight(e.Expression, iterators)
+	}
+	return d.nodeWeight(e, iterators)
 }
 
 // operationWeight: what is calculated is a number, so it may be huge.

@@ -102,7 +102,7 @@ func (d *decoder) discreet(expr hcl.Expression, diags hcl.Diagnostics) hcl.Diagn
 			diag.Detail = fmt.Sprintf("There is no function %q.%s", name, d.didYouMean(name, slices.Sorted(maps.Keys(d.outermost.Functions))))
 			continue
 		}
-		secret := d.takesPart(about)
+		secret := d.takesPart(about) || d.takesPart(expr) // the names that a for defines are not marked
 		if secret {
 			diag.Detail = "The reason is not shown, since a sensitive value takes part in this."
 		}

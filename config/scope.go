@@ -102,7 +102,7 @@ func (d *decoder) discreet(expr hcl.Expression, diags hcl.Diagnostics) hcl.Diagn
 			diag.Detail = fmt.Sprintf("There is no function %q.%s", name, d.didYouMean(name, slices.Sorted(maps.Keys(d.outermost.Functions))))
 			continue
 		}
-		secret := d.takesPart(about) || d.takesPart(expr) // the names that a for defines are not marked
+		secret := d.takesPart(about, expr)
 		if secret {
 			diag.Detail = "The reason is not shown, since a sensitive value takes part in this."
 		}
@@ -114,28 +114,37 @@ func (d *decoder) discreet(expr hcl.Expression, diags hcl.Diagnostics) hcl.Diagn
 }
 
 // takesPart reports whether something to be kept out of sight may take part
-// in the value of an expression.
-func (d *decoder) takesPart(expr hcl.Expression) (secret bool) {
-	for _, path := range expr.Variables() {
+// in the value of an expression, which stands in another, or is it. What a for
+// or a splat goes through has lost its marks by then: where part names one of
+// its elements, all of the whole is asked.
+func (d *decoder) takesPart(part, whole hcl.Expression) (secret bool) {
+	element := false
+	for _, path := range part.Variables() {
 		v, bad := path.TraverseAbs(d.scope)
 		secret = secret || !bad.HasErrors() && v.ContainsMarked()
+		_, ours := lookup(d.scope, path.RootName())
+		element = element || !ours
 	}
-	calls(expr, func(name string) { secret = secret || name == "env" || name == "sensitive" })
-	return secret
+	visit(part, func(n hclsyntax.Node) {
+		switch n := n.(type) {
+		case *hclsyntax.FunctionCallExpr:
+			secret = secret || n.Name == "env" || n.Name == "sensitive"
+		case *hclsyntax.AnonSymbolExpr:
+			element = true
+		}
+	})
+	return secret || element && part != whole && d.takesPart(whole, whole)
 }
 
-// calls visits the names of the functions that an expression calls.
-func calls(expr hcl.Expression, visit func(name string)) {
-	node, ok := expr.(hclsyntax.Node)
-	if !ok {
-		return // JSON: what a string calls can't be seen
+// visit goes through the nodes of an expression; what a string of JSON has in
+// it can't be seen.
+func visit(expr hcl.Expression, each func(hclsyntax.Node)) {
+	if node, ok := expr.(hclsyntax.Node); ok {
+		_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+			each(n)
+			return nil
+		})
 	}
-	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
-		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
-			visit(call.Name)
-		}
-		return nil
-	})
 }
 
 // resolves reports every name in an expression that means nothing here, with

@@ -109,7 +109,7 @@ func (d *decoder) targetsOf(ref reference, where hcl.Range, attribute, from stri
 	}
 	var keys []string
 	found, disabled := false, false
-	for _, i := range to.instances {
+	for _, i := range to.raw.instances {
 		keys = append(keys, i.key)
 		if ref.keyed && i.key != ref.key {
 			continue
@@ -134,7 +134,7 @@ func (d *decoder) targetsOf(ref reference, where hcl.Range, attribute, from stri
 // otherwise says what a label that is none could be meant for.
 func (d *decoder) otherwise(label string) string {
 	for _, other := range d.order {
-		for _, i := range d.known[other].instances {
+		for _, i := range d.known[other].raw.instances {
 			if i.name == label {
 				return fmt.Sprintf(" It is one of several: write %s.", reference{d.known[other].kind, other, i.key, true})
 			}

@@ -32,26 +32,23 @@ type decoder struct {
 
 	secretValues map[string]Sensitive
 
-	names     map[string]map[string]hcl.Range // what kind of thing, name, where first declared
-	known     map[string]*known               // services and jobs by label, whether or not they decode
-	instances map[*rawService][]instance      // those that are enabled
-	order     []string                        // their labels in the order of the file
-	torn      map[*hcl.Block]bool             // blocks with something in them that was not understood
-	holes     bool                            // one of them may have been a service
-	guesses   int
-	waits     int                 // references so far
-	ports     []at[Port]          // published by all containers
-	unsure    map[*Container]bool // whose ports are in error
+	names   map[string]map[string]hcl.Range // what kind of thing, name, where first declared
+	known   map[string]*known               // services and jobs by label, whether or not they decode
+	order   []string                        // their labels in the order of the file
+	torn    map[*hcl.Block]bool             // blocks with something in them that was not understood
+	holes   bool                            // one of them may have been a service
+	guesses int
+	waits   int                 // references so far
+	ports   []at[Port]          // published by all containers
+	unsure  map[*Container]bool // whose ports are in error
 }
 
 // known is what a reference needs to know of a service or job.
 type known struct {
-	raw       *rawService
-	kind      Kind
-	stage     int
-	where     hcl.Range
-	instances []instance
-	unclear   bool // which ones there are is in error
+	raw     *rawService
+	kind    Kind
+	stage   int
+	unclear bool // which instances there are is in error
 }
 
 func newDecoder(dir string, in Inputs, sources Sources) *decoder {
@@ -65,7 +62,6 @@ func newDecoder(dir string, in Inputs, sources Sources) *decoder {
 		secretValues: map[string]Sensitive{},
 		names:        map[string]map[string]hcl.Range{},
 		known:        map[string]*known{},
-		instances:    map[*rawService][]instance{},
 		torn:         map[*hcl.Block]bool{},
 		unsure:       map[*Container]bool{},
 	}
@@ -149,22 +145,19 @@ func (d *decoder) register(stages []*rawStage) bool {
 	services := 0
 	for i, stage := range stages {
 		for _, raw := range d.services(stage) {
-			k := &known{raw: raw, kind: Kind(raw.Block.Type), stage: i, where: d.header(raw.Block)}
-			var ok bool
-			k.instances, ok = d.repeat(raw.Block, &raw.rawRepeat)
-			k.unclear = !ok
-			d.instances[raw] = k.instances
-			for _, instance := range k.instances {
+			var clear bool
+			raw.instances, clear = d.repeat(raw.Block, &raw.rawRepeat)
+			for _, instance := range raw.instances {
 				if instance.enabled {
 					services++
 				}
 			}
 			if label := raw.Block.Labels[0]; d.known[label] == nil {
-				d.known[label] = k
+				d.known[label] = &known{raw: raw, kind: Kind(raw.Block.Type), stage: i, unclear: !clear}
 				d.order = append(d.order, label)
 			}
 			if services > MaxServices {
-				d.fail(k.where, "Too many services", "With this there are %d services and jobs; a configuration has at most %d.", services, MaxServices)
+				d.fail(d.header(raw.Block), "Too many services", "With this there are %d services and jobs; a configuration has at most %d.", services, MaxServices)
 				return false
 			}
 		}
@@ -200,7 +193,7 @@ func (d *decoder) stage(raw *rawStage, index int) *Stage {
 	}
 	health := d.checks(raw.Health)
 	for _, block := range d.services(raw) {
-		for _, i := range d.instances[block] {
+		for _, i := range block.instances {
 			if i.enabled {
 				back := d.within(i.scope)
 				s.Services = append(s.Services, d.service(block, i.name, s, index, health))
@@ -211,8 +204,9 @@ func (d *decoder) stage(raw *rawStage, index int) *Stage {
 	return s
 }
 
-// service decodes a service or job, or one instance of it. Its own timeout and attempts go over the
-// stage's, and so does its health, all or nothing: checks are not mixed.
+// service decodes a service or job, or one instance of it. Its own timeout and
+// attempts go over the stage's, and so does its health, all or nothing: checks
+// are not mixed.
 func (d *decoder) service(raw *rawService, name string, stage *Stage, index int, health []Health) *Service {
 	kind := Kind(raw.Block.Type)
 	where := d.header(raw.Block)

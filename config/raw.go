@@ -82,6 +82,8 @@ type rawService struct {
 	Containers *hcl.Attribute  `hcl:"containers" type:"list(string)" doc:"instead of image: names of existing containers, started and never created, changed or removed"`
 	Components []*rawComponent `hcl:"component,block" label:"name" doc:"instead of image: one of several containers, named SERVICE-COMPONENT"`
 	Health     []*rawHealth    `hcl:"health,block" label:"kind" doc:"any number; all must pass"`
+
+	instances []instance // what for_each makes of it, worked out before any reference to it
 }
 
 type rawComponent struct {

@@ -14,7 +14,7 @@ import "os"
 // is needed depends on what exists.
 func (f *File) Recall() {
 	for _, s := range f.Secrets {
-		if value := s.read(); value != "" {
+		if value, err := s.read(os.LookupEnv); err == nil && value != "" && len(value) <= MaxSecret {
 			s.Value, s.Withheld = Sensitive{value}, ""
 		}
 	}
@@ -26,23 +26,6 @@ func (f *File) Recall() {
 			}
 		}
 	}
-}
-
-// read is "" where there is no value, as an empty secret is none.
-func (s *Secret) read() (value string) {
-	switch {
-	case s.File != "":
-		text, err := readRegular(s.File, MaxSecret)
-		if err == nil {
-			value = string(text)
-		}
-	case s.Env != "":
-		value = os.Getenv(s.Env)
-	}
-	if len(value) > MaxSecret {
-		return ""
-	}
-	return value
 }
 
 // recallEnv takes from a file only what was taken from it: a key that is new

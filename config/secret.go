@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -37,6 +39,7 @@ func (d *decoder) secret(s *Secret, raw *rawSecret) {
 	if s.Env = variable; path != "" {
 		s.File = d.path(path)
 	}
+	var err error
 	text, ok := "", true
 	if raw.Value != nil {
 		text, ok = d.secretText(s, raw)
@@ -46,15 +49,12 @@ func (d *decoder) secret(s *Secret, raw *rawSecret) {
 	}
 	switch {
 	case s.File != "":
-		src, err := readRegular(s.File, MaxSecret)
-		if err != nil {
+		if text, err = s.read(d.in.Getenv); err != nil {
 			d.fail(subject(raw.File.Expr), "Cannot read the secret", "%s: %s.", path, err)
 			return
 		}
-		text = string(src)
 	case s.Env != "":
-		var set bool
-		if text, set = d.in.Getenv(variable); !set {
+		if text, err = s.read(d.in.Getenv); err != nil {
 			d.fail(subject(raw.Env.Expr), "Cannot read the secret", "There is no %s in bootgraph's environment.", variable)
 			return
 		}
@@ -68,6 +68,20 @@ func (d *decoder) secret(s *Secret, raw *rawSecret) {
 		d.fail(s.Range, "Secret too large", "The value of %s has %d bytes; a secret has at most %d.", s.Name, len(text), MaxSecret)
 	}
 	s.Value = Sensitive{text}
+}
+
+// read reads the value of a secret that a file or the environment has; its
+// errors don't name which.
+func (s *Secret) read(getenv func(string) (string, bool)) (string, error) {
+	if s.File != "" {
+		text, err := readRegular(s.File, MaxSecret)
+		return string(text), err
+	}
+	text, set := getenv(s.Env)
+	if !set {
+		return "", errors.New("it is not set")
+	}
+	return text, nil
 }
 
 func (d *decoder) secretText(s *Secret, raw *rawSecret) (string, bool) {

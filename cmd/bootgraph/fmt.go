@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -124,30 +123,8 @@ func replaceFile(path string, content []byte) error {
 	if err != nil {
 		return cannot(err)
 	}
-	// A name that begins with a dot is no part of a configuration.
-	temp, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
-	if err != nil {
-		return cannot(err)
-	}
-	defer os.Remove(temp.Name()) // fails after the rename
-	if err := errors.Join(fill(temp, content, info), temp.Close()); err != nil {
-		return cannot(err)
-	}
-	if err := os.Rename(temp.Name(), target); err != nil {
+	if err := writeWhole(target, content, info); err != nil {
 		return cannot(err)
 	}
 	return nil
-}
-
-func fill(temp *os.File, content []byte, like os.FileInfo) error {
-	if owner, ok := like.Sys().(*syscall.Stat_t); ok {
-		_ = temp.Chown(int(owner.Uid), int(owner.Gid))
-	}
-	if err := temp.Chmod(like.Mode()); err != nil { // after Chown, which takes bits away
-		return err
-	}
-	if _, err := temp.Write(content); err != nil {
-		return err
-	}
-	return temp.Sync()
 }

@@ -152,6 +152,16 @@ func registered(r *journal.Registration) report.Registered {
 		BootFile: r.BootFile, SHA256: r.SHA256, Services: len(services(r.File))}
 }
 
+// registeredDir is where the configuration is kept that the arguments name.
+func registeredDir(args []string) (dir journal.Dir, err error) {
+	name, err := registeredName(args)
+	if err != nil {
+		return dir, err
+	}
+	root, err := journal.Root()
+	return journal.At(root, name), err
+}
+
 func (a *app) registryShowCommand() *cobra.Command {
 	cmd := registeredArgs(&cobra.Command{
 		Use:   "show NAME",
@@ -162,15 +172,10 @@ func (a *app) registryShowCommand() *cobra.Command {
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
 		}
-		name, err := registeredName(args)
+		dir, err := registeredDir(args)
 		if err != nil {
 			return err
 		}
-		root, err := journal.Root()
-		if err != nil {
-			return err
-		}
-		dir := journal.At(root, name)
 		r, err := dir.Registered()
 		if err != nil {
 			return err
@@ -208,15 +213,10 @@ func (a *app) registryForgetCommand() *cobra.Command {
 		Short: "Remove it from the registry; containers stay as they are",
 	}, cobra.ExactArgs(1))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		name, err := registeredName(args)
+		dir, err := registeredDir(args)
 		if err != nil {
 			return err
 		}
-		root, err := journal.Root()
-		if err != nil {
-			return err
-		}
-		dir := journal.At(root, name)
 		unlock, err := dir.Lock(cmd.Context(), "registry forget", 0) // not while an apply is about to write it
 		if err != nil {
 			return err

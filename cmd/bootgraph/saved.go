@@ -347,31 +347,9 @@ func (s *session) save(ctx context.Context, path string, in inputs, p *report.Pr
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(path, append(text, '\n')); err != nil {
+	if err := writeWhole(path, append(text, '\n'), nil); err != nil {
 		return fmt.Errorf("cannot save the plan: %w", err)
 	}
 	s.app.say("info", "saved as "+path+": bootgraph apply "+path+" carries out this and nothing else", "saved")
 	return nil
-}
-
-// writeWhole writes a file beside its place, and puts it there when it is on
-// the disk.
-func writeWhole(path string, text []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // once it is renamed, there is none of that name
-	_, err = file.Write(text)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -1,5 +1,5 @@
 # Each target is one command; the work is in go and in testdata/host.
-.PHONY: build demo test update docs-pictures
+.PHONY: build demo test update docs-pictures proto
 build:
 	go build -o bin/bootgraph ./cmd/bootgraph
 
@@ -19,6 +19,10 @@ test:
 
 update:
 	go test ./config ./lint ./scheduler ./report -update
+
+# The Go code of the agent's API, by plugins that are tools of this module.
+proto:
+	go run ./agent/genproto
 
 # The pictures that the documents show; a test says when they are stale.
 docs-pictures: build

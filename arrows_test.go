@@ -22,7 +22,10 @@ health: config scheduler                        proves a task's readiness for th
 podman: config scheduler                        makes tasks run for the scheduler
 journal: config scheduler                       keeps events, and what was last applied
 report: config dag scheduler                    shows plans and events, reduces their graph
-cmd/bootgraph: config lint scheduler health podman journal report    wires all of them
+agent/bootgraph/v1:                             the API of the agent, generated
+agent/genproto:                                 generates it
+agent: scheduler agent/bootgraph/v1             serves a configuration to gRPC clients
+cmd/bootgraph: config lint scheduler health podman journal report agent agent/bootgraph/v1    wires all of them
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo

@@ -260,3 +260,11 @@ func (peerCredentials) Info() credentials.ProtocolInfo {
 }
 func (c peerCredentials) Clone() credentials.TransportCredentials { return c }
 func (peerCredentials) OverrideServerName(string) error           { return nil }
+
+// String is the address as a client would name it.
+func (e *Endpoint) String() string {
+	if e.path != "" {
+		return "unix:" + e.path
+	}
+	return e.tcp
+}

@@ -3,6 +3,7 @@
 // a configuration:
 //
 //	STATE/NAME/lock           held by the apply or down that is at work
+//	STATE/NAME/agent          held by the agent, as long as it runs
 //	STATE/NAME/runs/ID.jsonl  the events of one boot, a JSON object a line
 //
 // It knows nothing of what the events mean.

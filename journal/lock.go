@@ -37,10 +37,20 @@ func (h *Held) Error() string {
 // that stays, so a dead holder never has to be cleaned up after. If another
 // holds it for longer than timeout, the error is *Held.
 func (d Dir) Lock(ctx context.Context, command string, timeout time.Duration) (unlock func(), err error) {
+	return d.lock(ctx, "lock", command, timeout)
+}
+
+// LockAgent makes the caller the only agent of the configuration. It keeps
+// nobody from working on it: an agent has Lock only while it works, too.
+func (d Dir) LockAgent(ctx context.Context) (unlock func(), err error) {
+	return d.lock(ctx, "agent", "agent", 0)
+}
+
+func (d Dir) lock(ctx context.Context, name, command string, timeout time.Duration) (unlock func(), err error) {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot lock: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(d.path, "lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	file, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock: %w", err)
 	}

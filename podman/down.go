@@ -2,8 +2,8 @@ package podman
 
 import (
 	"context"
-	"net/url"
 	"slices"
+	"time"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
@@ -40,8 +40,37 @@ func (h *Host) Down(ctx context.Context, t *scheduler.Task) (names []string, err
 		if f == nil || !f.Running() {
 			continue
 		}
-		stop := call{what: "stop " + name, method: "POST", path: containerPath(f.ID, "stop"), query: url.Values{}, limit: stopMost}
-		if err := h.do(ctx, stop, nil); err != nil {
+		if err := h.stop(ctx, f, stopMost); err != nil {
+			return names, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// Halt stops the containers of a task, the last one first, and removes none.
+// It returns the names of what it has stopped.
+func (h *Host) Halt(ctx context.Context, t *scheduler.Task) (names []string, err error) {
+	ctx, end := grace(ctx)
+	defer end()
+	all := slices.Clone(t.Service.Existing)
+	for _, w := range t.Service.Containers {
+		all = append(all, w.Name)
+	}
+	for i, name := range slices.Backward(all) {
+		f, err := h.container(ctx, name)
+		if err != nil {
+			return names, err
+		}
+		ours := i >= len(t.Service.Existing)
+		if f == nil || !f.Running() || ours && notOurs(h.file.Name, f) != nil {
+			continue
+		}
+		limit := time.Duration(stopMost)
+		if ours {
+			limit = f.stopTimeout() + stopExtra
+		}
+		if err := h.stop(ctx, f, limit); err != nil {
 			return names, err
 		}
 		names = append(names, name)

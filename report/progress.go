@@ -116,10 +116,8 @@ func waitingNote(v scheduler.Waiting) string {
 // summary ends a boot: how it came out, then what is not ready, the roots
 // before those that only follow from them.
 func (p *progress) summary(e scheduler.Event) string {
-	n := map[scheduler.State]int{}
 	var roots, follow []Service
 	for _, s := range p.fold.Services {
-		n[s.State]++
 		switch {
 		case s.State.Ready() || s.State == scheduler.Canceled || s.State == scheduler.Pending:
 		case s.Cause.Root != "":
@@ -128,21 +126,15 @@ func (p *progress) summary(e scheduler.Event) string {
 			roots = append(roots, s)
 		}
 	}
-	var counts []string
-	for _, state := range scheduler.States {
-		if n[state] > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", n[state], state))
-		}
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "boot %s in %s: ", e.Outcome, Elapsed(e.Elapsed))
 	switch {
-	case len(counts) == 0:
+	case len(p.fold.Services) == 0:
 		b.WriteString("nothing to do")
 	case p.fold.Started == 0 && e.Outcome == scheduler.EndReady:
-		b.WriteString(strings.Join(counts, ", ") + "; nothing had to be started")
+		b.WriteString(p.fold.counts() + "; nothing had to be started")
 	default:
-		b.WriteString(strings.Join(counts, ", "))
+		b.WriteString(p.fold.counts())
 	}
 	for _, s := range append(roots, follow...) {
 		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Clean(s.Cause.Text))
@@ -202,6 +194,38 @@ func (f *Fold) Add(e scheduler.Event) {
 	case scheduler.RunDone:
 		f.Ended, f.Outcome = e.Time, e.Outcome
 	}
+}
+
+// counts says how many services are in which state: 4 healthy, 1 degraded.
+func (f *Fold) counts() string {
+	n := map[scheduler.State]int{}
+	for _, s := range f.Services {
+		n[s.State]++
+	}
+	var list []string
+	for _, state := range scheduler.States {
+		if n[state] > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// Glance says in a line where the boot stands.
+func (f *Fold) Glance() string {
+	if !f.Ended.IsZero() {
+		return fmt.Sprintf("%s: boot %s: %s", f.Name, f.Outcome, f.counts())
+	}
+	for _, s := range f.Services {
+		if s.State.Settled() || s.State == scheduler.Pending || s.State == scheduler.Blocked {
+			continue
+		}
+		if s.Cause.IsZero() {
+			return fmt.Sprintf("%s: booting stage %s: %s", f.Name, s.Stage, f.counts())
+		}
+		return fmt.Sprintf("%s: booting stage %s: %s; %s: %s", f.Name, s.Stage, f.counts(), s.Name, Clean(s.Cause.Text))
+	}
+	return fmt.Sprintf("%s: booting: %s", f.Name, f.counts())
 }
 
 // Find returns where a service stands.

@@ -105,6 +105,14 @@ func (p *Plan) WithoutStages(names []string) (*Plan, error) {
 	return p.SelectDown(Selection{Excludes: keep})
 }
 
+// Unknown is the error of a name that the plan doesn't have.
+type Unknown struct{ text string }
+
+func (u *Unknown) Error() string { return u.text }
+
+// Code makes it Coded.
+func (*Unknown) Code() string { return "unknown_name" }
+
 // Find returns the task of that name, or an error that names the nearest.
 func (p *Plan) Find(name string) (*Task, error) {
 	var all []string
@@ -114,7 +122,7 @@ func (p *Plan) Find(name string) (*Task, error) {
 		}
 		all = append(all, t.Name)
 	}
-	return nil, fmt.Errorf("there is no service or job %q%s", name, nearest(name, all))
+	return nil, &Unknown{fmt.Sprintf("there is no service or job %q%s", name, nearest(name, all))}
 }
 
 func (p *Plan) find(names []string) (ids []int, err error) {
@@ -138,7 +146,7 @@ func (p *Plan) FindStage(name string) (int, error) {
 		}
 		all = append(all, st.Name)
 	}
-	return 0, fmt.Errorf("there is no stage %q%s", name, nearest(name, all))
+	return 0, &Unknown{fmt.Sprintf("there is no stage %q%s", name, nearest(name, all))}
 }
 
 func (p *Plan) inStages(names []string) (ids []int, err error) {

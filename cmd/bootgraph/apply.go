@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	pb "bootgraph/agent/bootgraph/v1"
 	"bootgraph/health"
 	"bootgraph/journal"
 	"bootgraph/podman"
@@ -41,9 +42,14 @@ something is degraded, failed or skipped.`,
 		replace = cmd.Flags().StringArray("replace", nil, "recreate this `service` even if nothing differs (repeatable)")
 		prune   = cmd.Flags().Bool("prune", false, "remove containers that are not in the boot file any more")
 	)
+	how.lockTimeout = lockTimeoutFlag(cmd)
+	remote := remoteFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := how.check(); err != nil {
 			return err
+		}
+		if remote.used() {
+			return a.remoteApply(cmd, remote, args, *how, &pb.ApplyRequest{Selection: selected(*sel), Replace: *replace, Prune: *prune})
 		}
 		saved, err := readSaved(cmd, args)
 		if err != nil {
@@ -59,7 +65,7 @@ something is degraded, failed or skipped.`,
 		if err != nil {
 			return err
 		}
-		return s.carryOut(cmd.Context(), "apply", *how, *prune)
+		return s.carryOut(cmd.Context(), "apply", *how, *prune, a.progress(how.progress))
 	}
 	return cmd
 }
@@ -68,7 +74,7 @@ something is degraded, failed or skipped.`,
 type bootOptions struct {
 	progress    string
 	parallelism int
-	lockTimeout time.Duration
+	lockTimeout *time.Duration
 }
 
 func bootFlags(cmd *cobra.Command) *bootOptions {
@@ -76,9 +82,12 @@ func bootFlags(cmd *cobra.Command) *bootOptions {
 	flags := cmd.Flags()
 	flags.StringVar(&o.progress, "progress", "auto", "auto, plain, json (events on standard output) or quiet")
 	flags.IntVar(&o.parallelism, "parallelism", defaultParallelism(), "starts at a time; who waits or is probed doesn't count")
-	flags.DurationVar(&o.lockTimeout, "lock-timeout", 0, "how long to wait for another apply or down")
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
 	return &o
+}
+
+func lockTimeoutFlag(cmd *cobra.Command) *time.Duration {
+	return cmd.Flags().Duration("lock-timeout", 0, "how long to wait for another apply or down")
 }
 
 func (o *bootOptions) check() error {
@@ -89,8 +98,8 @@ func (o *bootOptions) check() error {
 }
 
 // carryOut boots under the lock.
-func (s *session) carryOut(ctx context.Context, command string, how bootOptions, prune bool) error {
-	done, err := s.takeOver(ctx, command, how.lockTimeout)
+func (s *session) carryOut(ctx context.Context, command string, how bootOptions, prune bool, sinks ...func(scheduler.Event)) error {
+	done, err := s.takeOver(ctx, command, *how.lockTimeout)
 	if err != nil {
 		return err
 	}
@@ -98,7 +107,7 @@ func (s *session) carryOut(ctx context.Context, command string, how bootOptions,
 	if err := s.prepare(ctx, prune); err != nil {
 		return err
 	}
-	return s.boot(ctx, s.app.progress(how.progress), how.parallelism)
+	return s.boot(ctx, how.parallelism, sinks)
 }
 
 // progress is the sink that shows a boot. auto is plain: there is one way yet
@@ -145,14 +154,14 @@ func (s *session) removeOrphans(ctx context.Context, found podman.Snapshot) erro
 }
 
 // boot runs the plan, and keeps its journal and what was booted.
-func (s *session) boot(ctx context.Context, progress func(scheduler.Event), parallelism int) error {
+func (s *session) boot(ctx context.Context, parallelism int, sinks []func(scheduler.Event)) error {
 	run := journal.NewRun(time.Now(), os.Getpid())
 	record, err := s.dir.Create(run)
 	if err != nil {
 		return err
 	}
 	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
-		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: []func(scheduler.Event){record.Add, progress}})
+		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: append(sinks, record.Add)})
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}

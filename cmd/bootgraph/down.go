@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
 
+	pb "bootgraph/agent/bootgraph/v1"
 	"bootgraph/scheduler"
 )
 
@@ -26,27 +29,40 @@ Volumes stay unless --volumes is given.`,
 	flags.StringArrayVar(&sel.Stages, "stage", nil, "only the services of this `stage` (repeatable)")
 	keep := flags.StringArray("keep", nil, "leave this `stage` as it is, with what it depends on (repeatable)")
 	volumes := flags.Bool("volumes", false, "remove the volumes that apply created, too: their data is lost")
-	lockTimeout := flags.Duration("lock-timeout", 0, "how long to wait for another apply or down")
+	lockTimeout := lockTimeoutFlag(cmd)
+	remote := remoteFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
+		if remote.used() {
+			return a.remoteDown(cmd, remote, args, &pb.DownRequest{Selection: selected(sel), KeepStages: *keep, Volumes: *volumes, LockTimeout: durationpb.New(*lockTimeout)})
+		}
 		s, err := a.open(args, scheduler.Selection{}, nil, false)
 		if err != nil {
 			return err
 		}
-		if s.plan, err = s.all.WithoutStages(*keep); err != nil {
+		if err := s.selectDown(sel, *keep); err != nil {
 			return err
 		}
-		if s.plan, err = s.plan.SelectDown(sel); err != nil {
-			return err
-		}
-		done, err := s.takeOver(ctx, "down", *lockTimeout)
-		if err != nil {
-			return err
-		}
-		defer done()
-		return s.down(ctx, *volumes)
+		return s.takeDown(cmd.Context(), "down", *lockTimeout, *volumes)
 	}
 	return cmd
+}
+
+// selectDown narrows the session down to what is to be stopped.
+func (s *session) selectDown(sel scheduler.Selection, keep []string) (err error) {
+	if s.plan, err = s.all.WithoutStages(keep); err == nil {
+		s.plan, err = s.plan.SelectDown(sel)
+	}
+	return err
+}
+
+// takeDown stops and removes under the lock.
+func (s *session) takeDown(ctx context.Context, command string, lockTimeout time.Duration, volumes bool) error {
+	done, err := s.takeOver(ctx, command, lockTimeout)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.down(ctx, volumes)
 }
 
 func (s *session) down(ctx context.Context, volumes bool) error {
@@ -62,13 +78,7 @@ func (s *session) down(ctx context.Context, volumes bool) error {
 			return err
 		}
 	}
-	err := scheduler.Down(ctx, s.plan, func(ctx context.Context, t *scheduler.Task) error {
-		names, err := s.host.Down(ctx, t)
-		if len(names) > 0 {
-			s.app.say("info", fmt.Sprintf("stopped %s (%s)", t.Name, strings.Join(names, ", ")), "stopped")
-		}
-		return err
-	})
+	err := scheduler.Down(ctx, s.plan, s.stopWith(s.host.Down))
 	if err == nil && whole {
 		err = s.host.RemoveNetworks(ctx)
 	}
@@ -79,4 +89,18 @@ func (s *session) down(ctx context.Context, volumes bool) error {
 		err = s.host.RemoveVolumes(ctx)
 	}
 	return err
+}
+
+// stopWith tells of each task that it stops.
+func (s *session) stopWith(stop func(context.Context, *scheduler.Task) ([]string, error)) func(context.Context, *scheduler.Task) error {
+	return func(ctx context.Context, t *scheduler.Task) error {
+		names, err := stop(ctx, t)
+		if len(names) > 0 {
+			s.app.say("info", fmt.Sprintf("stopped %s (%s)", t.Name, strings.Join(names, ", ")), "stopped")
+		}
+		if err == nil && s.stopped != nil {
+			s.stopped(t)
+		}
+		return err
+	}
 }

@@ -47,10 +47,7 @@ func (s *session) logs(ctx context.Context, t *scheduler.Task, tail int, follow 
 	if err != nil {
 		return err
 	}
-	names := t.Service.Existing
-	for _, c := range t.Service.Containers {
-		names = append(names, c.Name)
-	}
+	names := containerNames(t)
 	var all errgroup.Group
 	var mu sync.Mutex
 	for _, name := range names {

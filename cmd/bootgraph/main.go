@@ -19,7 +19,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 
+	"bootgraph/agent"
+	pb "bootgraph/agent/bootgraph/v1"
 	"bootgraph/journal"
 	"bootgraph/report"
 	"bootgraph/scheduler"
@@ -90,6 +93,7 @@ type app struct {
 	vars, varFiles []string // --var, --var-file
 	logFormat      string
 	noColor        bool
+	relay          agent.Say // is told what say would write; nil: write it
 }
 
 func (a *app) command() *cobra.Command {
@@ -119,7 +123,8 @@ file: boot.hcl (or boot.hcl.json) in the current directory, or the one named.`,
 	flags.StringVar(&a.logFormat, "log-format", "text", "how messages are written: text or json")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colour (also: $NO_COLOR)")
 	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.schemaCommand(), a.planCommand(), a.graphCommand(),
-		a.applyCommand(), a.recoverCommand(), a.registryCommand(), a.statusCommand(), a.downCommand(), a.logsCommand(), a.versionCommand())
+		a.applyCommand(), a.recoverCommand(), a.registryCommand(), a.statusCommand(), a.whyCommand(), a.historyCommand(),
+		a.downCommand(), a.logsCommand(), a.agentCommand(), a.enableCommand(), a.disableCommand(), a.versionCommand())
 	return root
 }
 
@@ -133,31 +138,50 @@ var (
 )
 
 func (a *app) exitCode(ctx context.Context, err error) int {
+	f := failure(ctx, err)
+	if f.Text != "" {
+		a.say("error", f.Text, f.Code)
+	}
+	return f.Exit
+}
+
+// failure is what a command ends with, or a call of an agent.
+func failure(ctx context.Context, err error) *agent.Failure {
 	var interrupt scheduler.Interrupt
 	var held *journal.Held
+	var unknown *scheduler.Unknown
+	var answered *agent.Failure
+	cause := scheduler.Cause{}
+	if err != nil {
+		cause = scheduler.CauseOf(err)
+	}
 	switch {
 	case err == nil:
-		return exitDone
+		return &agent.Failure{Status: codes.OK, Exit: exitDone}
 	case errors.Is(err, errNotReady):
-		return exitNotReady
+		return &agent.Failure{Status: codes.OK, Exit: exitNotReady}
 	case errors.Is(err, errChanges):
-		return exitChanges
+		return &agent.Failure{Status: codes.OK, Exit: exitChanges}
 	case errors.As(context.Cause(ctx), &interrupt):
-		a.say("error", interrupt.Error(), "interrupted")
-		return interrupt.Exit
+		return &agent.Failure{Status: codes.Canceled, Exit: interrupt.Exit, Code: "interrupted", Text: interrupt.Error()}
+	case errors.As(err, &answered):
+		return answered
 	case errors.Is(err, errTold), errors.Is(err, syscall.EPIPE): // who read the output has gone: head, less
-		return exitCannot
+		return &agent.Failure{Status: codes.FailedPrecondition, Exit: exitCannot}
 	case errors.As(err, &held):
-		a.say("error", err.Error(), "locked")
-		return exitLocked
+		return &agent.Failure{Status: codes.Aborted, Exit: exitLocked, Code: "locked", Text: cause.Text}
+	case errors.As(err, &unknown):
+		return &agent.Failure{Status: codes.InvalidArgument, Exit: exitCannot, Code: cause.Code, Text: cause.Text}
 	}
-	cause := scheduler.CauseOf(err)
-	a.say("error", cause.Text, cause.Code)
-	return exitCannot
+	return &agent.Failure{Status: codes.FailedPrecondition, Exit: exitCannot, Code: cause.Code, Text: cause.Text}
 }
 
 // say tells a person something on standard error.
 func (a *app) say(level, text, code string) {
+	if a.relay != nil {
+		a.relay(&pb.Message{Level: level, Text: text, Code: code})
+		return
+	}
 	if a.logFormat == "json" {
 		line, _ := json.Marshal(map[string]string{"level": level, "message": text, "code": code})
 		fmt.Fprintln(a.stderr, string(line))

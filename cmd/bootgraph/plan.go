@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	pb "bootgraph/agent/bootgraph/v1"
 	"bootgraph/lint"
 	"bootgraph/podman"
 	"bootgraph/report"
@@ -29,8 +30,16 @@ writes a script that does the same with the podman command alone.`,
 	prune := cmd.Flags().Bool("prune", false, "count containers that are not in the boot file any more as to be removed")
 	replace := cmd.Flags().StringArray("replace", nil, "as if apply were told to recreate this `service` (repeatable)")
 	out := cmd.Flags().String("out", "", "save the plan in this `file`, for apply")
+	remote := remoteFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := oneOf("format", *format, "text", "json", "sh"); err != nil {
+			return err
+		}
+		if remote.used() {
+			changed, err := a.remotePlan(cmd, remote, args, &pb.PlanRequest{Selection: selected(*sel), Replace: *replace, Prune: *prune, Format: formatOf(*format)})
+			if err == nil && *detailed && changed {
+				return errChanges
+			}
 			return err
 		}
 		in, err := a.inputs(args, *sel, *replace, *prune)
@@ -128,10 +137,7 @@ func (s *session) pretendExisting() podman.Snapshot {
 
 func (s *session) decide(p *report.Preview, found podman.Snapshot) {
 	for _, t := range s.plan.Tasks {
-		names := slices.Clone(t.Service.Existing)
-		for _, c := range t.Service.Containers {
-			names = append(names, c.Name)
-		}
+		names := containerNames(t)
 		for i, d := range s.host.Decide(t.Service, found) {
 			a := report.ContainerAction{Name: names[i], Action: report.Action(d.Action), Reason: d.Reason}
 			if own := i - len(t.Service.Existing); own >= 0 {

@@ -30,6 +30,7 @@ sources of secrets, and fails that service if that is not enough.
 It exits as apply does.`,
 	}, cobra.MaximumNArgs(1))
 	how := bootFlags(cmd)
+	how.lockTimeout = lockTimeoutFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := how.check(); err != nil {
 			return err
@@ -45,7 +46,7 @@ It exits as apply does.`,
 		if err != nil {
 			return err
 		}
-		return s.carryOut(cmd.Context(), "recover", *how, false)
+		return s.carryOut(cmd.Context(), "recover", *how, false, a.progress(how.progress))
 	}
 	return cmd
 }
@@ -123,9 +124,17 @@ func (s *session) easeChecks() {
 
 // openOrRegistered is open for the agent at power-on, when nobody is there to
 // mend a boot file: where that can't be used, it is what was last applied from
-// it instead; where there is none, and none is named, the only configuration
-// in the registry. It says so, loudly. The error is that of the boot file.
+// it instead, and it says so, loudly; the error is that of the boot file.
+// Where there is none, and none is named, it is the only configuration in the
+// registry.
 func (a *app) openOrRegistered(args []string) (*session, error) {
+	if _, none := bootFile(args); none != nil {
+		name, err := registeredName(nil)
+		if err != nil {
+			return nil, fmt.Errorf("%w; %w", none, err)
+		}
+		return a.openRegistered(name)
+	}
 	s, err := a.open(args, scheduler.Selection{}, nil, true)
 	if err == nil {
 		return s, nil
@@ -153,7 +162,7 @@ func (a *app) openOrRegistered(args []string) (*session, error) {
 func registeredFrom(args []string) (string, error) {
 	path, err := absoluteBootFile(args)
 	if err != nil {
-		return registeredName(nil) // there is no boot file
+		return "", err
 	}
 	root, err := journal.Root()
 	if err != nil {

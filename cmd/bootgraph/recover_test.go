@@ -337,7 +337,7 @@ func TestPowerOnWithABrokenBootFile(t *testing.T) {
 		t.Errorf("gone: %v, it says %s", err, said)
 	}
 	t.Chdir(t.TempDir())
-	if _, err, said := opens(); err != nil || !strings.Contains(said, "there is no boot.hcl") {
+	if _, err, said := opens(); err != nil || !strings.Contains(said, "from the registry") || strings.Contains(said, "CAN'T BE USED") {
 		t.Errorf("none: %v, it says %s", err, said)
 	}
 	write("other.hcl", "stage {")

@@ -24,6 +24,8 @@ type session struct {
 	host    *podman.Host
 
 	saved *savedPlan // that is to be carried out; nil: whatever there is to do
+
+	stopped func(*scheduler.Task) // is told of each that down has stopped; may be nil
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
@@ -31,15 +33,6 @@ func (a *app) open(args []string, sel scheduler.Selection, replace []string, sec
 	file, all, err := a.load(args, secrets, advise...)
 	if err != nil {
 		return nil, err
-	}
-	plan, err := all.Select(sel)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range replace {
-		if _, err := plan.Find(name); err != nil {
-			return nil, err
-		}
 	}
 	root, err := journal.Root()
 	if err != nil {
@@ -49,7 +42,22 @@ func (a *app) open(args []string, sel scheduler.Selection, replace []string, sec
 	if err != nil {
 		return nil, err
 	}
-	return &session{app: a, file: file, all: all, plan: plan, replace: replace, dir: journal.At(root, file.Name), path: path}, nil
+	s := &session{app: a, file: file, all: all, dir: journal.At(root, file.Name), path: path}
+	return s, s.narrow(sel, replace)
+}
+
+// narrow selects from the whole file.
+func (s *session) narrow(sel scheduler.Selection, replace []string) (err error) {
+	if s.plan, err = s.all.Select(sel); err != nil {
+		return err
+	}
+	for _, name := range replace {
+		if _, err := s.plan.Find(name); err != nil {
+			return err
+		}
+	}
+	s.replace = replace
+	return nil
 }
 
 // connect finds the Podman that the flag, the boot file or the environment

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	pb "bootgraph/agent/bootgraph/v1"
 	"bootgraph/config"
 	"bootgraph/health"
 	"bootgraph/journal"
@@ -26,33 +27,42 @@ It exits with 3 when something is not ready.`,
 	})
 	sel := selection(cmd)
 	format := formatFlag(cmd, "text", "json")
+	remote := remoteFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
+		}
+		if remote.used() {
+			return a.remoteStatus(cmd, remote, args, &pb.StatusRequest{Selection: selected(*sel), Format: formatOf(*format)})
 		}
 		s, err := a.open(args, *sel, nil, false)
 		if err != nil {
 			return err
 		}
-		if err := s.connect(cmd.Context()); err != nil {
-			return err
-		}
-		defer s.close()
-		status, err := s.status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if *format == "json" {
-			err = report.WriteStatusJSON(a.stdout, status)
-		} else {
-			err = report.WriteStatus(a.stdout, status, time.Now())
-		}
-		if err == nil && !status.Ready() {
+		ready, err := s.showStatus(cmd.Context(), *format)
+		if err == nil && !ready {
 			return errNotReady
 		}
 		return err
 	}
 	return cmd
+}
+
+func (s *session) showStatus(ctx context.Context, format string) (ready bool, err error) {
+	if err := s.connect(ctx); err != nil {
+		return false, err
+	}
+	defer s.close()
+	status, err := s.status(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case format == "json":
+		err = report.WriteStatusJSON(s.app.stdout, status)
+	default:
+		err = report.WriteStatus(s.app.stdout, status, time.Now())
+	}
+	return status.Ready(), err
 }
 
 // status is what is found now, and, where that alone doesn't tell, what the

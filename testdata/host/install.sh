@@ -3,7 +3,8 @@
 # there yet: Podman (4 or newer, with netavark) and what it needs rootless.
 #
 #   install.sh           for the demo
-#   install.sh --test    also graphviz, which reads the DOT output in a test
+#   install.sh --test    also graphviz and systemd-analyze, which read the DOT
+#                        output and the unit of the agent in tests
 #
 # It is run by `make test` and `make demo`, asks nothing, and says what it
 # installs in one line. The line of apt is the one that is tested.
@@ -28,16 +29,17 @@ need iptables nft
 need newuidmap
 need slirp4netns pasta
 need fuse-overlayfs
-graphviz=
+readers=
 if [ "${1-}" = --test ]; then
 	need dot
-	graphviz=graphviz
+	need systemd-analyze
+	readers="graphviz systemd"
 fi
 if [ -z "$missing" ]; then exit 0; fi
 
 sudo=
 if [ "$(id -u)" != 0 ]; then sudo="sudo -n"; fi
-common="podman runc conmon netavark aardvark-dns catatonit slirp4netns fuse-overlayfs $graphviz"
+common="podman runc conmon netavark aardvark-dns catatonit slirp4netns fuse-overlayfs $readers"
 
 # quietly runs a command and shows what it said only if it failed.
 quietly() {

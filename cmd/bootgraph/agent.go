@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bootgraph/agent"
+	"bootgraph/report"
+	"bootgraph/scheduler"
+)
+
+func (a *app) agentCommand() *cobra.Command {
+	cmd := bootFileArgs(&cobra.Command{
+		Use:   "agent [FILE|DIR]",
+		Short: "Boot, then serve: gRPC health, status, plan, apply, down, events",
+		Long: `agent boots as apply does and then serves gRPC; before the boot is through nobody
+can connect. A boot that is degraded is served, too. Without FILE, and where there
+is no boot.hcl, it boots what is in the registry; where the boot file is broken or
+gone, what was last applied from it.
+
+It listens on a unix socket that only its user can open, or where --listen says:
+unix:PATH, or HOST:PORT with mutual TLS.
+
+SIGTERM ends it and leaves all containers as they are.`,
+	})
+	how := bootFlags(cmd)
+	flags := cmd.Flags()
+	listen := flags.StringArray("listen", nil, "listen at this `address`, unix:PATH or HOST:PORT (repeatable; default: a socket of its own)")
+	var files agent.Files
+	flags.StringVar(&files.Cert, "tls-cert", "", "with --listen HOST:PORT: the certificate `file` of the agent; read again when it changes")
+	flags.StringVar(&files.Key, "tls-key", "", "its key `file`")
+	flags.StringVar(&files.CA, "tls-client-ca", "", "the `file` of the authority that signs the certificates of clients")
+	stopOnExit := flags.Bool("stop-on-exit", false, "stop all services in reverse order at the end")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		notify := agent.NewNotifier()
+		if err := how.check(); err != nil {
+			return err
+		}
+		s, err := a.openOrRegistered(args)
+		if err != nil {
+			return err
+		}
+		endpoints, err := a.endpoints(s.file.Name, *listen, files)
+		if err != nil {
+			return err
+		}
+		unlock, err := s.dir.LockAgent(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		patience := time.Duration(math.MaxInt64) // nobody is there to start it again
+		how.lockTimeout = &patience
+		d := &daemon{app: a, args: args, how: *how, stopOnExit: *stopOnExit, notify: notify, booted: s}
+		d.agent = agent.New(d.work())
+		return d.run(cmd.Context(), endpoints)
+	}
+	return cmd
+}
+
+// endpoints are checked before the boot: afterwards nobody may look.
+func (a *app) endpoints(name string, addresses []string, files agent.Files) (list []*agent.Endpoint, err error) {
+	if len(addresses) == 0 {
+		e, err := agent.DefaultEndpoint(name)
+		return []*agent.Endpoint{e}, err
+	}
+	for _, address := range addresses {
+		e, err := agent.NewEndpoint(address, files, func(err error) { a.say("warning", err.Error(), "tls") })
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// daemon is an agent at work on a configuration.
+type daemon struct {
+	app        *app
+	args       []string // as the agent was given
+	how        bootOptions
+	stopOnExit bool
+	agent      *agent.Agent
+	notify     *agent.Notifier
+
+	mu     sync.Mutex
+	booted *session // what the last boot was of
+	fold   report.Fold
+}
+
+func (d *daemon) run(ctx context.Context, endpoints []*agent.Endpoint) error {
+	alive, dead := context.WithCancel(context.Background())
+	defer dead()
+	go d.notify.Watch(alive, d.agent.Alive)
+
+	err := d.boot(ctx)
+	if err == nil || errors.Is(err, errNotReady) {
+		err = d.serve(ctx, endpoints)
+	}
+	if d.stopOnExit && ctx.Err() != nil {
+		return errors.Join(err, d.stop(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+// boot is that of the agent's start. The service manager is asked for more
+// time as long as it takes.
+func (d *daemon) boot(ctx context.Context) error {
+	extend, done := context.WithCancel(ctx)
+	defer done()
+	go d.notify.Extend(extend)
+	s := d.booted
+	if holder, held := s.dir.Working(); held {
+		text := fmt.Sprintf("waits for bootgraph %s, pid %d, which is at work on %s", holder.Command, holder.PID, s.file.Name)
+		d.app.say("info", text, "locked")
+		d.status(text)
+	}
+	return s.carryOut(ctx, "agent", d.how, false, d.sinks(s, d.app.progress(d.how.progress))...)
+}
+
+// sinks are where the events of a boot go, whoever asked for it.
+func (d *daemon) sinks(s *session, more ...func(scheduler.Event)) []func(scheduler.Event) {
+	return append(more, func(e scheduler.Event) {
+		if e.Type == scheduler.RunStarted {
+			d.mu.Lock()
+			d.booted = s
+			d.mu.Unlock()
+			d.agent.Expect(s.all)
+		}
+		d.add(e)
+	})
+}
+
+// add is for every event there is: those of boots and those of what is done
+// after them.
+func (d *daemon) add(e scheduler.Event) {
+	d.agent.Add(e)
+	d.mu.Lock()
+	d.fold.Add(e)
+	glance := d.fold.Glance()
+	d.mu.Unlock()
+	d.status(glance)
+}
+
+// status tells the service manager where things stand.
+func (d *daemon) status(text string) {
+	if d.fellBack() {
+		text = "THE BOOT FILE CAN'T BE USED, this is what was last applied; " + text
+	}
+	_ = d.notify.Status(text) // it is told again at the next event
+}
+
+// fellBack reports whether what runs is from the registry, and was to be from
+// a boot file.
+func (d *daemon) fellBack() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, none := bootFile(d.args)
+	return d.booted.path == "" && none == nil
+}
+
+// serve lets clients in until ctx ends, which is a good end: it came by a
+// signal, and nothing was going on that the signal could spoil.
+func (d *daemon) serve(ctx context.Context, endpoints []*agent.Endpoint) error {
+	err := d.agent.Serve(ctx, endpoints, func() {
+		for _, e := range endpoints {
+			d.app.say("info", "serves gRPC at "+e.String(), "serving")
+		}
+		if err := d.notify.Ready(); err != nil {
+			d.app.say("warning", err.Error(), "notify")
+		}
+	})
+	_ = d.notify.Stopping()
+	if err == nil {
+		d.app.say("info", "the agent ends: "+context.Cause(ctx).Error(), "stopping")
+	}
+	return err
+}
+
+// stop stops all services, and removes none.
+func (d *daemon) stop(ctx context.Context) error {
+	extend, done := context.WithCancel(ctx)
+	defer done()
+	go d.notify.Extend(extend)
+	d.mu.Lock()
+	s := *d.booted
+	d.mu.Unlock()
+	release, err := s.takeOver(ctx, "agent --stop-on-exit", *d.how.lockTimeout)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return scheduler.Down(ctx, s.all, s.stopWith(s.host.Halt))
+}
+
+// open is open for a call. It reads the boot file again; an agent that has
+// none takes the registry, which apply may have changed.
+func (d *daemon) open(a *app, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
+	name := d.name()
+	if _, none := bootFile(d.args); none != nil {
+		s, err := a.openRegistered(name)
+		if err == nil {
+			err = s.narrow(sel, replace)
+		}
+		return s, err
+	}
+	s, err := a.open(d.args, sel, replace, secrets, advise...)
+	if err == nil && s.file.Name != name {
+		return nil, fmt.Errorf("the boot file is that of %s now, and this agent is that of %s: start it again", s.file.Name, name)
+	}
+	return s, err
+}
+
+// openAnyway is open for calls that tell of what runs: they do so too when the
+// boot file can't be used, as far as the last boot knows.
+func (d *daemon) openAnyway(a *app, sel scheduler.Selection) (*session, error) {
+	s, err := d.open(a, sel, nil, false)
+	var unknown *scheduler.Unknown
+	if err == nil || errors.As(err, &unknown) {
+		return s, err
+	}
+	if !errors.Is(err, errTold) {
+		a.say("error", err.Error(), "boot_file")
+	}
+	a.say("warning", "THE BOOT FILE CAN'T BE USED, see above. This is about what was last booted", "boot_file")
+	d.mu.Lock()
+	last := d.booted
+	d.mu.Unlock()
+	s = &session{app: a, file: last.file, all: last.all, plan: last.all, dir: last.dir, path: last.path}
+	return s, s.narrow(sel, nil)
+}
+
+func (d *daemon) name() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.booted.file.Name
+}

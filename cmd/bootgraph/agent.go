@@ -128,8 +128,10 @@ func (d *daemon) boot(ctx context.Context) error {
 func (d *daemon) sinks(s *session, more ...func(scheduler.Event)) []func(scheduler.Event) {
 	return append(more, func(e scheduler.Event) {
 		if e.Type == scheduler.RunStarted {
+			lasting := *s // the app of a call ends with the call
+			lasting.app = d.app
 			d.mu.Lock()
-			d.booted = s
+			d.booted = &lasting
 			d.mu.Unlock()
 			d.agent.Expect(s.all)
 		}

@@ -163,7 +163,7 @@ func (a *Agent) begin(call context.Context) (ctx context.Context, done func(), e
 		return nil, nil, status.Error(codes.Unavailable, "the agent ends")
 	}
 	a.busy.Add(1)
-	ctx, cancel := context.WithCancelCause(call)
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(call)) // else the cause is that of call
 	stop := context.AfterFunc(a.base, func() { cancel(context.Cause(a.base)) })
 	gone := context.AfterFunc(call, func() {
 		cancel(scheduler.Interrupt{Signal: "the client, which ended the call", Exit: 1})

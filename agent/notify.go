@@ -2,12 +2,15 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Notifier tells the service manager how far this process is, by the protocol
@@ -44,9 +47,21 @@ func (n *Notifier) Ready() error { return n.send("READY=1") }
 // Stopping tells that the end has begun.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
-// Status tells in a line where things stand.
+// Status tells in a line where things stand. It never waits: a manager that
+// doesn't read misses it.
 func (n *Notifier) Status(text string) error {
-	return n.send("STATUS=" + strings.ReplaceAll(text, "\n", " "))
+	return n.deliver("STATUS="+strings.ReplaceAll(text, "\n", " "), func(conn *net.UnixConn, line []byte) error {
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			return err
+		}
+		var failed error
+		err = raw.Write(func(fd uintptr) bool {
+			failed = unix.Send(int(fd), line, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			return true
+		})
+		return errors.Join(err, failed)
+	})
 }
 
 // Extend asks, over and over until ctx ends, for more time to start or to
@@ -83,16 +98,27 @@ func (n *Notifier) repeat(ctx context.Context, every time.Duration, line string,
 	}
 }
 
+// sendMost bounds what takes no time with a manager that works.
+const sendMost = 5 * time.Second
+
 func (n *Notifier) send(line string) error {
+	return n.deliver(line, func(conn *net.UnixConn, line []byte) error {
+		_ = conn.SetWriteDeadline(time.Now().Add(sendMost))
+		_, err := conn.Write(line)
+		return err
+	})
+}
+
+func (n *Notifier) deliver(line string, write func(*net.UnixConn, []byte) error) error {
 	if n.address == nil {
 		return nil
 	}
 	conn, err := net.DialUnix("unixgram", nil, n.address)
-	if err != nil {
-		return fmt.Errorf("cannot notify the service manager: %w", err)
+	if err == nil {
+		defer conn.Close()
+		err = write(conn, []byte(line))
 	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte(line)); err != nil {
+	if err != nil {
 		return fmt.Errorf("cannot notify the service manager: %w", err)
 	}
 	return nil

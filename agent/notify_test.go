@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // manager is what a service manager hears.
@@ -82,4 +85,17 @@ func TestWithoutAManagerNobodyIsTold(t *testing.T) {
 		t.Error(err)
 	}
 	n.Watch(t.Context(), func() { t.Error("the watchdog of another process is fed") })
+}
+
+// TestManagerThatDoesNotReadHoldsNothingUp: there is a status for every event.
+func TestManagerThatDoesNotReadHoldsNothingUp(t *testing.T) {
+	manager(t)
+	n := NewNotifier()
+	var err error
+	for i := 0; err == nil; i++ { // until its queue is full
+		err = n.Status("again")
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		t.Error(err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -63,10 +64,11 @@ func (b *bench) agent(args ...string) *serving {
 func (s *serving) until(what string) string {
 	s.b.t.Helper()
 	text := make([]byte, 4096)
+	_ = s.manager.SetReadDeadline(time.Now().Add(time.Minute)) // an agent that has died tells nothing
 	for {
 		n, err := s.manager.Read(text)
 		if err != nil {
-			s.b.t.Fatal(err)
+			s.b.t.Fatalf("waiting for %q: %v; it told %q", what, err, s.told)
 		}
 		s.told = append(s.told, string(text[:n]))
 		if strings.HasPrefix(string(text[:n]), what) {
@@ -141,7 +143,7 @@ func TestAgentServesAfterItsBootAndNotBefore(t *testing.T) {
 	b := newBench(t, host.Shared(t), slowly("served", "3s"))
 	s := b.agent()
 	s.until("EXTEND_TIMEOUT_USEC=")
-	s.until("STATUS=served: booting stage foundation: 1 probing, 2 pending; served-db: tcp 5432: connection refused") // after its timeout
+	s.until("STATUS=served: booting stage foundation: 2 pending, 1 probing; served-db: tcp 5432: connection refused") // after its timeout
 	if _, err := os.Lstat(s.socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket is there during the boot: %v", err)
 	}
@@ -191,7 +193,7 @@ func TestAskingTheAgentIsAskingTheCommand(t *testing.T) {
 	s.until("READY=1")
 	alike := func(args ...string) {
 		t.Helper()
-		code, out, said := b.exec(args...)
+		code, out, said := b.exec(append(slices.Clone(args), b.file)...)
 		agentCode, agentOut, agentSaid := s.ask(args...)
 		if code != agentCode || out != agentOut || said != agentSaid {
 			t.Errorf("%s exits with %d:\n%s%s\nand with --agent with %d:\n%s%s", args, code, out, said, agentCode, agentOut, agentSaid)
@@ -384,7 +386,7 @@ func TestStopOnExitStopsInReverse(t *testing.T) {
 		t.Errorf("it exits with %d and says %s", code, said)
 	}
 	out, err := b.host.Podman(context.Background(), "ps", "--all", "--filter", "label=bootgraph.name=ending", "--format", "{{.State}}")
-	if err != nil || strings.Count(string(out), "exited") != 3 {
+	if err != nil || strings.Count(string(out), "Exited") != 3 {
 		t.Errorf("there is now:\n%s, %v", out, err)
 	}
 	var stopped []string
@@ -403,7 +405,7 @@ func TestStopOnExitStopsInReverse(t *testing.T) {
 func TestInterruptedBootOfAnAgentIsThatOfApply(t *testing.T) {
 	b := newBench(t, host.Shared(t), blocking("cut"))
 	s := b.agent()
-	s.until("STATUS=cut: booting stage foundation: 1 probing, 1 healthy")
+	s.until("STATUS=cut: booting stage foundation: 1 pending, 1 probing, 1 healthy")
 	code, said := s.end(syscall.SIGTERM)
 	if code != 143 || !strings.Contains(said, "boot interrupted in") {
 		t.Errorf("it exits with %d: %s", code, said)

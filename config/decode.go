@@ -30,7 +30,10 @@ type decoder struct {
 	localOrder []string // in the order of the files
 	chain      []string // locals being evaluated, each for the one before it
 
-	secretValues map[string]Sensitive
+	secretValues  map[string]Sensitive
+	hidden        []hcl.Range // that no diagnostic shows
+	private       bool        // what is evaluated now is sensitive, whatever it is made of
+	discreetFiles bool        // there is a sensitive variable, and a file of values may have it
 
 	names   map[string]map[string]hcl.Range // what kind of thing, name, where first declared
 	known   map[string]*known               // services and jobs by label, whether or not they decode

@@ -126,6 +126,7 @@ func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
 	}
 	if diags.HasErrors() {
 		// A body with holes would give errors that are none.
+		veil(sources, diags, hiddenText(sources))
 		return nil, sources, diags
 	}
 	dir, err := filepath.Abs(filepath.Dir(files[0].name))
@@ -138,6 +139,9 @@ func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
 	d := newDecoder(dir, in, sources)
 	file := d.file(bodies)
 	diags = tidy(append(diags, d.diags...))
+	if len(diags) > 0 {
+		veil(sources, diags, append(d.hidden, sensitiveCalls(sources)...))
+	}
 	if diags.HasErrors() {
 		return nil, sources, diags
 	}

@@ -48,6 +48,14 @@ func (d *decoder) within(scope *hcl.EvalContext) (back func()) {
 	return func() { d.scope = before }
 }
 
+// inPrivate shows no reason of an error in what is evaluated until back is
+// called, if it is sensitive.
+func (d *decoder) inPrivate(private bool) (back func()) {
+	before := d.private
+	d.private = private
+	return func() { d.private = before }
+}
+
 // value evaluates an expression, marks and all. It is false if that was an
 // error, which has been reported.
 func (d *decoder) value(expr hcl.Expression) (cty.Value, bool) {
@@ -102,7 +110,7 @@ func (d *decoder) discreet(expr hcl.Expression, diags hcl.Diagnostics) hcl.Diagn
 			diag.Detail = fmt.Sprintf("There is no function %q.%s", name, d.didYouMean(name, slices.Sorted(maps.Keys(d.outermost.Functions))))
 			continue
 		}
-		secret := d.takesPart(about, expr)
+		secret := d.private || d.takesPart(about, expr)
 		if secret {
 			diag.Detail = "The reason is not shown, since a sensitive value takes part in this."
 		}

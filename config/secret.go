@@ -11,6 +11,7 @@ import (
 // secret, so that options can follow it: "${secret.token},type=env".
 func (d *decoder) secrets(blocks []*rawSecret) (all []*Secret) {
 	for _, raw := range blocks {
+		d.hide(raw.Block, raw.File, raw.Env)
 		name, where := d.declare("secret", raw.Block)
 		d.identifier("secret", "secret", raw.Block)
 		s := &Secret{Name: name, Range: where}
@@ -24,7 +25,10 @@ func (d *decoder) secrets(blocks []*rawSecret) (all []*Secret) {
 // secret reads where the value is, and the value if it is asked for.
 func (d *decoder) secret(s *Secret, raw *rawSecret) {
 	sources := 0
-	for _, a := range []bool{d.given(raw.File), d.given(raw.Env), d.given(raw.Value)} {
+	back := d.inPrivate(true)
+	value := d.given(raw.Value)
+	back()
+	for _, a := range []bool{d.given(raw.File), d.given(raw.Env), value} {
 		if a {
 			sources++
 		}
@@ -85,6 +89,7 @@ func (s *Secret) read(getenv func(string) (string, bool)) (string, error) {
 }
 
 func (d *decoder) secretText(s *Secret, raw *rawSecret) (string, bool) {
+	defer d.inPrivate(true)()
 	v, ok := d.value(raw.Value.Expr)
 	if !ok {
 		return "", false

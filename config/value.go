@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -237,12 +238,20 @@ func (d *decoder) pairs(a *hcl.Attribute, hide bool, check func(key, value strin
 	if a == nil {
 		return nil, nil
 	}
+	var marks cty.ValueMarks // of the map as a whole: its keys are out of sight as well
 	items, diags := hcl.ExprMap(a.Expr)
 	if diags.HasErrors() {
-		v, ok := d.value(a.Expr)
-		v, marks := v.Unmark()
+		var v cty.Value
+		var ok bool
+		v, ok = d.value(a.Expr)
+		v, marks = v.Unmark()
+		_, secret := marks[sensitive]
 		switch {
 		case !ok || v.IsNull():
+			return nil, nil
+		case secret:
+			d.failAt(a.Expr, "Sensitive value", "The keys of %s are names, which are shown, and of a map that is sensitive as a whole they are sensitive too. "+
+				"Say that they may be shown: { for key in nonsensitive(keys(M)) : key => M[key] }, where M is the map.", a.Name)
 			return nil, nil
 		case typeName(v.Type()) != "map":
 			if len(marks) > 0 {
@@ -282,6 +291,9 @@ func (d *decoder) pairs(a *hcl.Attribute, hide bool, check func(key, value strin
 			continue
 		}
 		if err := check(key.AsString(), value.AsString()); err != nil {
+			if len(marks) > 0 {
+				err = errors.New("a key is not one that can be used here; which one is not shown, since it may be a secret")
+			}
 			d.fail(where, "Invalid "+a.Name, "%s", sentence(err))
 		}
 		all[key.AsString()], places[key.AsString()] = value.AsString(), where

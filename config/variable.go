@@ -67,7 +67,12 @@ func (d *decoder) variables(blocks []*rawVariable) (all []Variable) {
 // it takes.
 func (d *decoder) variable(raw *rawVariable) (*variable, bool) {
 	name, where := d.declare("variable", raw.Block)
+	before := len(d.diags)
 	v := &variable{name: name, kind: cty.DynamicPseudoType, raw: raw, where: where, sensitive: d.boolean(raw.Sensitive, false)}
+	if v.sensitive = v.sensitive || len(d.diags) > before; v.sensitive { // what is in error may have been meant
+		d.hide(raw.Block)
+		d.discreetFiles = true
+	}
 	one(d, raw.Description, anyText)
 	ok := d.identifier("variable", "var", raw.Block)
 	if raw.Type == nil {
@@ -75,7 +80,9 @@ func (d *decoder) variable(raw *rawVariable) (*variable, bool) {
 	}
 	kind, defaults, diags := typeexpr.TypeConstraintWithDefaults(raw.Type.Expr)
 	for _, diag := range diags {
-		diag.Detail += " " + knownTypes
+		if diag.Detail += " " + knownTypes; v.sensitive {
+			diag.Detail = knownTypes // hcl quotes what it doesn't understand
+		}
 	}
 	d.diags = append(d.diags, diags...)
 	v.kind, v.defaults = kind, defaults
@@ -144,10 +151,8 @@ func (d *decoder) varFile(path string, declared map[string]*variable, values map
 	}
 	// The line may be that of a sensitive variable, or of one misspelled.
 	var extra any
-	for _, v := range declared {
-		if v.sensitive {
-			extra = unquoted{}
-		}
+	if d.discreetFiles {
+		extra = unquoted{}
 	}
 	for _, diag := range diags {
 		diag.Extra = extra
@@ -162,9 +167,6 @@ func (d *decoder) varFile(path string, declared map[string]*variable, values map
 		values[name] = given{expr: attr.Expr, from: path}
 	}
 }
-
-// unquoted marks a diagnostic that is shown without its line of source.
-type unquoted struct{}
 
 // valueOf works out the value of a variable. Neither a value from outside nor
 // a default may refer to anything: who gives them can't see what there is.
@@ -181,6 +183,9 @@ func (d *decoder) valueOf(v *variable, value given) (cty.Value, bool) {
 		got, ok = d.constant(v, v.raw.Default.Expr)
 	case value.expr != nil:
 		where = subject(value.expr)
+		if v.sensitive {
+			d.hidden = append(d.hidden, value.expr.Range())
+		}
 		got, ok = d.constant(v, value.expr)
 	default:
 		got, ok = d.fromText(v, value)
@@ -261,6 +266,7 @@ func (d *decoder) constant(v *variable, expr hcl.Expression) (cty.Value, bool) {
 		d.diags = append(d.diags, diag)
 		return cty.NilVal, false
 	}
+	defer d.inPrivate(v.sensitive)()
 	return d.value(expr)
 }
 

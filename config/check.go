@@ -124,6 +124,9 @@ func (d *decoder) targetsOf(ref reference, where hcl.Range, attribute, from stri
 		d.fail(where, "Unknown instance", "%s has no key %q.%s", ref.label, ref.key, d.didYouMean(ref.key, keys))
 	case disabled && len(names) == 0 && attribute == "depends_on":
 		d.fail(where, "Reference to a disabled "+string(ref.kind), "%s is left out by enabled (%s), so this could never start: leave it out too, or put %s into wants.", ref, place(to.raw.Enabled.Range), ref)
+	case !ref.keyed && len(to.raw.instances) == 0:
+		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Reference to nothing", Subject: &where,
+			Detail: fmt.Sprintf("The for_each of %s (%s) is empty, so there is nothing to wait for.", ref.label, place(to.raw.ForEach.Range))})
 	case slices.Contains(names, from):
 		d.fail(where, "Reference to itself", "%s can't wait for itself.", from)
 		return nil
@@ -361,11 +364,11 @@ func (d *decoder) checkContainer(c *Container, raw *rawContainer, kind Kind) {
 // addresses that could clash, the published range that reaches furthest, so
 // that the time is that of the sort whatever the addresses are.
 func (d *decoder) checkPorts() {
-	ports := slices.DeleteFunc(d.ports, func(p at[Port]) bool { return p.value.HostPort == 0 })
-	slices.SortStableFunc(ports, func(a, b at[Port]) int {
+	ports := slices.DeleteFunc(d.ports, func(p published) bool { return p.value.HostPort == 0 })
+	slices.SortStableFunc(ports, func(a, b published) int {
 		return cmp.Or(cmp.Compare(a.value.Protocol, b.value.Protocol), cmp.Compare(a.value.HostPort, b.value.HostPort))
 	})
-	furthest := map[string]at[Port]{}
+	furthest := map[string]published{}
 	for _, port := range ports {
 		in, against := groups(port.value.HostIP)
 		for _, group := range against {
@@ -377,8 +380,8 @@ func (d *decoder) checkPorts() {
 			if compareRanges(first.where, second.where) > 0 {
 				first, second = second, first
 			}
-			d.fail(second.where, "Duplicate host port", "Port %d/%s of the host is published already, at %s: only one container can have it.",
-				port.value.HostPort, port.value.Protocol, place(first.where))
+			d.fail(second.where, "Duplicate host port", "Port %d/%s of the host, which %s publishes here, is published by %s already, at %s: only one container can have it.",
+				port.value.HostPort, port.value.Protocol, second.container, first.container, place(first.where))
 			break
 		}
 		for _, group := range in {

@@ -264,3 +264,10 @@ func TestLineEndsAndByteOrderMarkMakeNoDifference(t *testing.T) {
 		}
 	}
 }
+
+func TestFileNamesCannotSteerTheTerminal(t *testing.T) {
+	_, sources, diags := Parse("\x1b]0;title\a.hcl", []byte("stage \"a\" {\n  nothing = 1\n}\n"), Inputs{})
+	if got := render(t, sources, diags); strings.ContainsAny(got, "\x1b\a") || !strings.Contains(got, "nothing = 1") {
+		t.Errorf("%q", got)
+	}
+}

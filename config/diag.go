@@ -33,7 +33,15 @@ func WriteDiagnostics(w io.Writer, sources Sources, diags hcl.Diagnostics, width
 		}
 		shown := *diag
 		shown.Summary, shown.Detail = visible(diag.Summary), visible(diag.Detail)
-		if err := hcl.NewDiagnosticTextWriter(w, snippet(sources, diag), width, color).WriteDiagnostic(&shown); err != nil {
+		source := snippet(sources, diag)
+		if diag.Subject != nil { // whoever made the file has chosen its name
+			where := *diag.Subject
+			where.Filename = visible(where.Filename)
+			if shown.Subject = &where; source != nil {
+				source = Sources{where.Filename: source[diag.Subject.Filename]}
+			}
+		}
+		if err := hcl.NewDiagnosticTextWriter(w, source, width, color).WriteDiagnostic(&shown); err != nil {
 			return err
 		}
 	}

@@ -112,11 +112,11 @@ func (d *decoder) outsideValues(declared map[string]*variable) map[string]given 
 	for _, path := range d.in.VarFiles {
 		d.varFile(path, declared, values)
 	}
-	for _, pair := range d.in.Vars {
+	for i, pair := range d.in.Vars {
 		name, value, found := strings.Cut(pair, "=")
 		switch {
 		case !found:
-			d.outside("Invalid --var", fmt.Sprintf("--var takes NAME=VALUE; there is no = in %.40q.", pair))
+			d.outside("Invalid --var", fmt.Sprintf("--var takes NAME=VALUE, and there is no = in number %d of them. It is not shown, since there may be a secret in it.", i+1))
 		case declared[name] == nil:
 			if _, is := d.members["var"][name]; !is {
 				d.outside("Undeclared variable", fmt.Sprintf("--var gives a value to %q, and there is no variable block of that name.%s", name,

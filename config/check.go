@@ -57,6 +57,10 @@ func (d *decoder) first(s *Service) bool {
 func (d *decoder) references(a *hcl.Attribute, from string, stage int) []Reference {
 	var refs []Reference
 	seen := map[string]bool{}
+	if a != nil && worked(a.Expr) && refers(a.Expr) {
+		d.fail(subject(a.Expr), "Invalid reference", "%s is a list of references as they are written, %s = [service.NAME, job.NAME], and nothing that has to be worked out. %s", a.Name, a.Name, instead)
+		return nil
+	}
 	for _, expr := range d.elements(a) {
 		ref, ok := d.reference(expr)
 		if !ok {
@@ -172,7 +176,11 @@ func (d *decoder) reference(expr hcl.Expression) (ref reference, ok bool) {
 		return ref, false
 	}
 	if root == "" {
-		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME.%s", d.unquote(expr))
+		hint := d.unquote(expr)
+		if worked(expr) && refers(expr) {
+			hint = " It stands for itself, and can't be worked out. " + instead
+		}
+		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME.%s", hint)
 		return ref, false
 	}
 	if other, exists := d.known[root]; exists && len(steps) == 0 {
@@ -189,6 +197,33 @@ func (d *decoder) reference(expr hcl.Expression) (ref reference, ok bool) {
 		ref.key = steps[1].name
 	}
 	return ref, true
+}
+
+// instead says how to do what a condition in depends_on is for.
+const instead = "What is not always there has enabled = CONDITION itself: who wants it then starts without it; of for_each, service.NAME are all instances."
+
+// worked reports whether an expression is one of those that have to be worked
+// out to know what they refer to.
+func worked(expr hcl.Expression) bool {
+	for {
+		inner, ok := expr.(*hclsyntax.ParenthesesExpr)
+		if !ok {
+			break
+		}
+		expr = inner.Expression
+	}
+	switch expr.(type) {
+	case *hclsyntax.ConditionalExpr, *hclsyntax.FunctionCallExpr, *hclsyntax.ForExpr, *hclsyntax.SplatExpr:
+		return true
+	}
+	return false
+}
+
+// refers reports whether services or jobs are named in an expression.
+func refers(expr hcl.Expression) bool {
+	return slices.ContainsFunc(expr.Variables(), func(path hcl.Traversal) bool {
+		return path.RootName() == string(KindService) || path.RootName() == string(KindJob)
+	})
 }
 
 // step is .NAME or ["NAME"].
@@ -233,7 +268,13 @@ func (d *decoder) steps(expr hcl.Expression) (root string, steps []step, ok bool
 			steps = append(steps, step{part.Name, false})
 		case hcl.TraverseIndex:
 			if part.Key.Type() != cty.String {
-				return path.RootName(), nil, true
+				number, _ := part.Key.AsBigFloat().Int64()
+				meant := reference{Kind(path.RootName()), "NAME", fmt.Sprint(number), true}
+				if len(steps) > 0 {
+					meant.label = steps[0].name
+				}
+				d.fail(subject(expr), "Invalid reference", "Instances have keys, and no numbers: a key is text, in quotes, as in %s.", meant)
+				return "", nil, false
 			}
 			steps = append(steps, step{part.Key.AsString(), true})
 		default:

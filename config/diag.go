@@ -144,15 +144,24 @@ func place(r hcl.Range) string {
 }
 
 // nearest finds the known name that differs from the given one in the fewest
-// letters, at most two; "" if there is none. The first wins a tie.
+// letters, at most two; "" if there is none. The first wins a tie. Of a word
+// of four letters two are half of it: they have to have changed places.
 func nearest(given string, known []string) string {
 	best, least := "", min(3, len(given))
 	for _, name := range known {
-		if distance := levenshtein.Distance(given, name, nil); distance < least {
+		distance := levenshtein.Distance(given, name, nil)
+		if distance < least && (distance < 2 || len(given) > 4 || letters(given) == letters(name)) {
 			best, least = name, distance
 		}
 	}
 	return best
+}
+
+// letters are the letters of a word in order.
+func letters(s string) string {
+	all := []byte(s)
+	slices.Sort(all)
+	return string(all)
 }
 
 // DidYouMean is a sentence, with a space before it, or nothing.

@@ -127,7 +127,7 @@ func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		// A body with holes would give errors that are none.
 		veil(sources, diags, hiddenText(sources))
-		return nil, sources, diags
+		return nil, sources, clarify(sources, diags)
 	}
 	dir, err := filepath.Abs(filepath.Dir(files[0].name))
 	if err != nil {
@@ -141,6 +141,7 @@ func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
 	diags = tidy(append(diags, d.diags...))
 	if len(diags) > 0 {
 		veil(sources, diags, append(d.hidden, sensitiveCalls(sources)...))
+		diags = clarify(sources, diags)
 	}
 	if diags.HasErrors() {
 		return nil, sources, diags
@@ -170,6 +171,9 @@ func parseSource(file source, sources Sources) (*hcl.File, hcl.Diagnostics) {
 		parsed.Nav = nil
 	} else {
 		parsed, diags = hclsyntax.ParseConfig(src, file.name, hcl.InitialPos)
+		if body, ok := parsed.Body.(*hclsyntax.Body); ok {
+			parsed.Nav = nav{body}
+		}
 	}
 	sources[file.name] = parsed
 	if !diags.HasErrors() {

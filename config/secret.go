@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -104,6 +106,19 @@ func (d *decoder) secretText(s *Secret, raw *rawSecret) (string, bool) {
 
 // parseEnvName reads the name of a variable of the environment.
 func parseEnvName(s string) (string, error) { return s, checkEnvKey(s) }
+
+// parseSecret is the parser of secrets. What is in quotes is the name of a
+// secret that somebody else has made.
+func (d *decoder) parseSecret(s string) (SecretMount, error) {
+	name, options, more := strings.Cut(s, ",")
+	if label, dotted := strings.CutPrefix(name, "secret."); dotted && d.members["secret"][label] == ready {
+		if more {
+			return SecretMount{}, fmt.Errorf(`%.80q is the name of no secret: write "${%s},%s"`, name, name, options)
+		}
+		return SecretMount{}, fmt.Errorf("%.80q is a reference: write %.80s without quotes", name, name)
+	}
+	return parseSecret(s)
+}
 
 // attach gives a container's secrets the values of their blocks, and what a
 // block's name is for where the file gives no target.

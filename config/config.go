@@ -16,10 +16,13 @@ import (
 
 // Defaults of the language.
 const (
-	DefaultTimeout     = 60 * time.Second // of a stage, so of each of its services
-	DefaultAttempts    = 1
-	DefaultProbe       = 2 * time.Second // timeout of one probe
-	DefaultProbeGRPC   = 3 * time.Second // a grpc probe dials, may do TLS, and asks
+	DefaultTimeout   = 60 * time.Second // of a stage, so of each of its services
+	DefaultAttempts  = 1
+	DefaultProbe     = 2 * time.Second // timeout of one probe
+	DefaultProbeGRPC = 3 * time.Second // a grpc probe dials, may do TLS, and asks
+	// DefaultSettle is how long a container has to have run for "it runs" to
+	// mean something: most of what can't work ends within a second.
+	DefaultSettle      = time.Second
 	DefaultStopTimeout = 10 * time.Second
 )
 
@@ -270,7 +273,7 @@ const (
 	HealthExec   = "exec"   // the command exits 0 inside the container
 	HealthPodman = "podman" // the image's or container's own HEALTHCHECK passes
 	HealthLog    = "log"    // a line of the log since this start matches
-	HealthNone   = "none"   // the container runs
+	HealthNone   = "none"   // the container runs, since DefaultSettle at least
 )
 
 // Health is one health check of a service.

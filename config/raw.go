@@ -140,7 +140,7 @@ type rawHealth struct {
 	Interval   *hcl.Attribute `hcl:"interval" type:"duration" doc:"between probes; default: from 20ms growing to 1s (exec and podman: 5s)"`
 	Timeout    *hcl.Attribute `hcl:"timeout" type:"duration" doc:"of one probe; default 2s, grpc 3s"`
 	Successes  *hcl.Attribute `hcl:"successes" type:"number" doc:"in a row; default 1"`
-	StartDelay *hcl.Attribute `hcl:"start_delay" type:"duration" doc:"before the first probe; default 0s"`
+	StartDelay *hcl.Attribute `hcl:"start_delay" type:"duration" doc:"before the first probe; default 0s, of none 1s"`
 	Component  *hcl.Attribute `hcl:"component" type:"string" doc:"which one, where the service has several"`
 	Port       *hcl.Attribute `hcl:"port" type:"number" kinds:"tcp grpc http" doc:"the container's port; default: the first published TCP port"`
 	Service    *hcl.Attribute `hcl:"service" type:"string" kinds:"grpc" doc:"name asked for; default: the server as a whole"`

@@ -96,7 +96,12 @@ func (d *decoder) secretText(s *Secret, raw *rawSecret) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	v, _ = v.UnmarkDeep()
+	v, marks := v.UnmarkDeep()
+	if len(marks) == 0 && len(raw.Value.Expr.Variables()) > 0 {
+		// It would be in a saved plan, and in each message of a mistake.
+		d.fail(subject(raw.Value.Expr), "Value of a secret in plain sight", "It is made of what is shown in plans and messages: give the variable sensitive = true, or put sensitive(…) around the local.")
+		return "", false
+	}
 	if converted, err := convert.Convert(v, cty.String); err == nil && !converted.IsNull() {
 		return converted.AsString(), true
 	}

@@ -257,7 +257,7 @@ func TestRiftBoots(t *testing.T) {
 func blocking(name string) string {
 	return fmt.Sprintf(`name = "%[1]s"
 stage "foundation" {
-  timeout = "1s"
+  timeout = "2s"
   service "%[1]s-never" {
     image = "localhost/bootgraph/server:1"
     ports = ["127.0.0.1:%[2]d:8080"]
@@ -455,6 +455,36 @@ stage "foundation" {
 			}
 			t.Logf("healthy %s after it listened, %s after it started", healthy.Sub(listening), listening.Sub(stamp(t, h, "late-"+name, "start")))
 		})
+	}
+}
+
+// TestACrashingComponentIsNeverReady: its service has a check that passes at
+// once and is of another component, and everything else runs already.
+func TestACrashingComponentIsNeverReady(t *testing.T) {
+	b := newBench(t, host.Shared(t), `name = "halfdead"
+stage "foundation" {
+  on_failure = "continue"
+  service "shop" {
+    component "api" {
+      image = "localhost/bootgraph/server:1"
+      env   = { TCP = ":8080" }
+    }
+    component "worker" {
+      image = "localhost/bootgraph/server:1"
+      env   = { EXIT = "1 200ms" }
+    }
+    health "tcp" {
+      component = "api"
+      port      = 8080
+    }
+  }
+}
+`)
+	for range 2 {
+		code, events := b.events()
+		if code != 3 || at(events, "shop", scheduler.Failed).IsZero() {
+			t.Errorf("apply exits with %d, and shop was not told to have failed", code)
+		}
 	}
 }
 

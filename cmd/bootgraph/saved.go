@@ -177,15 +177,20 @@ func decodeSaved(text []byte) (*savedPlan, error) {
 	case !filepath.IsAbs(s.Inputs.File):
 		return nil, fmt.Errorf("it is damaged: the boot file is %.80q, not an absolute path", s.Inputs.File)
 	}
-	named := map[string]bool{}
+	digest := map[string]string{}
 	for _, p := range s.MadeFrom {
-		if p.Name == "" || named[p.Name] || !sha256Form.MatchString(p.Digest) {
+		if p.Name == "" || digest[p.Name] != "" || !sha256Form.MatchString(p.Digest) {
 			return nil, fmt.Errorf("it is damaged: what it says of %.80q can't be", p.Name)
 		}
-		named[p.Name] = true
+		digest[p.Name] = p.Digest
 	}
-	if !named[wholePlan] {
+	switch digest[wholePlan] {
+	case "":
 		return nil, errors.New("it is damaged: it does not say what it was made from")
+	case shown(s.Plan).Digest:
+	default:
+		// Whoever reads the file would approve of something else.
+		return nil, errors.New("it is damaged or was edited: the plan in it is not the one that was saved")
 	}
 	return &s, nil
 }
@@ -252,7 +257,7 @@ func (a *app) giveAgain(saved *savedPlan) error {
 // unchanged makes the saved plan again, of what was found just now, under the
 // lock, and compares.
 func (s *session) unchanged(ctx context.Context, found podman.Snapshot) error {
-	now, err := s.parts(ctx, s.preview(found, s.saved.Inputs.Prune), found)
+	now, _, err := s.parts(ctx, s.preview(found, s.saved.Inputs.Prune), found)
 	if err != nil {
 		return err
 	}
@@ -334,16 +339,12 @@ func maySave(path string, offline bool) error {
 // save writes a plan that was shown. It is there whole or not at all, for this
 // user alone: it says what runs on the host.
 func (s *session) save(ctx context.Context, path string, in inputs, p *report.Preview, found podman.Snapshot) error {
-	madeFrom, err := s.parts(ctx, p, found)
+	madeFrom, plan, err := s.parts(ctx, p, found)
 	if err != nil {
 		return err
 	}
-	var plan bytes.Buffer
-	if err := report.WritePlanJSON(&plan, p); err != nil {
-		return err
-	}
 	text, err := json.MarshalIndent(savedPlan{FormatVersion: savedVersion, Kind: savedKind, Version: versionText(),
-		Inputs: in, Plan: plan.Bytes(), MadeFrom: madeFrom}, "", "  ")
+		Inputs: in, Plan: plan, MadeFrom: madeFrom}, "", "  ")
 	if err != nil {
 		return err
 	}

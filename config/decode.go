@@ -247,6 +247,7 @@ func (d *decoder) service(raw *rawService, name string, stage *Stage, index int,
 	d.claim(serviceOrJob, name, where)
 	s := &Service{
 		Name:      name,
+		Label:     raw.Block.Labels[0],
 		Kind:      kind,
 		DependsOn: d.references(raw.DependsOn, name, index),
 		Wants:     d.references(raw.Wants, name, index),

@@ -176,7 +176,7 @@ func (d *decoder) valueOf(v *variable, value given) (cty.Value, bool) {
 	var ok bool
 	switch {
 	case value.from == "" && v.raw.Default == nil:
-		d.fail(v.where, "No value for variable", "%s has no default, so it needs a value: --var %s=…, a --var-file, or %s%s in the environment.%s", v.name, v.name, EnvPrefix, v.name, d.described(v))
+		d.fail(v.where, noValue, "%s has no default, so it needs a value: --var %s=…, a --var-file, or %s%s in the environment.%s", v.name, v.name, EnvPrefix, v.name, d.described(v))
 		return got, false
 	case value.from == "":
 		value.from, where = "its default", subject(v.raw.Default.Expr)
@@ -245,6 +245,16 @@ func pathText(path cty.Path) string {
 		}
 	}
 	return strings.TrimPrefix(b.String(), ".")
+}
+
+const noValue = "No value for variable"
+
+// OnlyValuesMissing reports whether all that is wrong with a configuration is
+// that variables have been given no values.
+func OnlyValuesMissing(diags hcl.Diagnostics) bool {
+	return diags.HasErrors() && !slices.ContainsFunc(diags, func(diag *hcl.Diagnostic) bool {
+		return diag.Severity == hcl.DiagError && diag.Summary != noValue
+	})
 }
 
 // described is the description of a variable, for who has to give it.

@@ -59,7 +59,7 @@ func (p *progress) line(e scheduler.Event) string {
 				p.width = max(p.width, len(s))
 			}
 		}
-		return fmt.Sprintf("booting %s: %s, %s (run %s)", e.Name, count(len(e.Stages), "stage"), count(services, "service"), e.Run)
+		return fmt.Sprintf("booting %s: %s, %s (run %s)", e.Name, Count(len(e.Stages), "stage"), Count(services, "service"), e.Run)
 	case scheduler.StageStarted:
 		return at + "stage " + e.Stage
 	case scheduler.StageDone:
@@ -71,7 +71,7 @@ func (p *progress) line(e scheduler.Event) string {
 		return strings.TrimRight(at+fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e)), " ")
 	case scheduler.StillBlocked:
 		var b strings.Builder
-		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, count(len(e.Waiting), "service"), Elapsed(e.Elapsed))
+		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, Count(len(e.Waiting), "service"), Elapsed(e.Elapsed))
 		for _, v := range e.Waiting {
 			fmt.Fprintf(&b, "\n%12s%-*s  %-9s  %s", "", p.width, v.Service, v.State, Clean(waitingNote(v)))
 		}

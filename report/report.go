@@ -99,7 +99,8 @@ func kind(t *scheduler.Task) config.Kind {
 	return config.KindService
 }
 
-func count(n int, noun string) string {
+// Count writes a number of things.
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

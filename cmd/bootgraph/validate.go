@@ -9,6 +9,7 @@ import (
 	"bootgraph/config"
 	"bootgraph/lint"
 	"bootgraph/report"
+	"bootgraph/scheduler"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -28,10 +29,28 @@ func (a *app) validateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.stdout, "%s is valid: %d stages, %d services and jobs\n", plan.Name, len(plan.Stages), len(plan.Tasks))
+		if len(plan.Tasks) == 0 {
+			a.say("warning", "there is nothing to boot: no stage has a service or job", "empty")
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s is valid: %s, %s\n", plan.Name, report.Count(len(plan.Stages), "stage"), tally(plan))
 		return err
 	}
 	return cmd
+}
+
+// tally counts services and jobs.
+func tally(plan *scheduler.Plan) string {
+	jobs := 0
+	for _, t := range plan.Tasks {
+		if t.Policy.Job {
+			jobs++
+		}
+	}
+	text := report.Count(len(plan.Tasks)-jobs, "service")
+	if jobs > 0 {
+		text += " and " + report.Count(jobs, "job")
+	}
+	return text
 }
 
 func (a *app) validateJSON(args []string) error {

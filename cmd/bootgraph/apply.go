@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/config"
 	"bootgraph/health"
 	"bootgraph/journal"
 	"bootgraph/podman"
@@ -54,7 +55,7 @@ something is degraded, failed or skipped.`,
 			*prune = saved.Inputs.Prune
 			s, err = a.openSaved(saved)
 		} else {
-			s, err = a.open(args, *sel, *replace, true)
+			s, err = a.open(args, *sel, *replace, true, config.Missing)
 		}
 		if err != nil {
 			return err

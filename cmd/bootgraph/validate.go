@@ -25,7 +25,7 @@ func (a *app) validateCommand() *cobra.Command {
 		if *format == "json" {
 			return a.validateJSON(args)
 		}
-		_, plan, err := a.load(args, false, lint.Check)
+		_, plan, err := a.load(args, false, lint.Check, config.Missing)
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func tally(plan *scheduler.Plan) string {
 }
 
 func (a *app) validateJSON(args []string) error {
-	c, err := a.check(args, false, lint.Check)
+	c, err := a.check(args, false, lint.Check, config.Missing)
 	if err != nil {
 		return err
 	}

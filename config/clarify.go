@@ -40,6 +40,16 @@ func clarify(sources Sources, diags hcl.Diagnostics) hcl.Diagnostics {
 			diag.Detail = "A block on one line has one argument at most, and no commas. Put each argument on a line of its own."
 		case "Invalid multi-line string":
 			diag.Detail = "The quotes of a string are closed on the line where it begins. A line end in it is written \\n, text of many lines as <<EOT … EOT."
+		case "Missing attribute separator":
+			diag.Detail = "The entries of a map have commas or line ends between them, and text is in quotes."
+		case "Not enough function arguments", "Too many function arguments":
+			if m := calledFunction.FindStringSubmatch(diag.Detail); m != nil {
+				diag.Detail = fmt.Sprintf("It is called like this: %s(%s).", m[1], functionDocs[m[1]].params)
+			}
+		case "Unsupported attribute":
+			if m := noAttributes.FindStringSubmatch(diag.Detail); m != nil {
+				diag.Detail = fmt.Sprintf("What is before the dot is a %s, which has no attributes.", m[1])
+			}
 		default:
 			clarifyLabels(diag)
 		}
@@ -48,10 +58,12 @@ func clarify(sources Sources, diags hcl.Diagnostics) hcl.Diagnostics {
 }
 
 var (
-	attributeLine = regexp.MustCompile(`^\s*([A-Za-z_]+)\s+["\d]`)
-	bareValue     = regexp.MustCompile(`^\s*([A-Za-z_]+)\s*=\s*([^\s"'{}\[\]()#,$%]{1,80})\s*$`)
-	labelsWanted  = regexp.MustCompile(`^All (\w+) blocks must have \d+ labels \((\w+)\)\.$`)
-	labelsExtra   = regexp.MustCompile(`^(Only \d+|No) labels .*expected for (\w+) blocks\.$`)
+	attributeLine  = regexp.MustCompile(`^\s*([A-Za-z_]+)\s+["\d]`)
+	bareValue      = regexp.MustCompile(`^\s*([A-Za-z_]+)\s*=\s*([^\s"'{}\[\]()#,$%]{1,80})\s*$`)
+	calledFunction = regexp.MustCompile(`^Function "(\w+)" expects`)
+	noAttributes   = regexp.MustCompile(`^Can't access attributes on a primitive-typed value \((\w+)\)\.`)
+	labelsWanted   = regexp.MustCompile(`^All (\w+) blocks must have \d+ labels \((\w+)\)\.$`)
+	labelsExtra    = regexp.MustCompile(`^(Only \d+|No) labels .*expected for (\w+) blocks\.$`)
 )
 
 // inQuotes writes a line's value in quotes, if it is one word.
@@ -90,9 +102,15 @@ func lineOf(sources Sources, diag *hcl.Diagnostic) string {
 
 // nav tells which blocks an offset is in, all of them: in the heading of a
 // snippet hcl's own tells the outermost, which of a service is its stage.
-type nav struct{ body *hclsyntax.Body }
+type nav struct {
+	body   *hclsyntax.Body // nil: that of JSON, or of what could not be parsed
+	hidden []hcl.Range     // that are out of sight
+}
 
-func (n nav) ContextString(offset int) string {
+func (n *nav) ContextString(offset int) string {
+	if n.body == nil {
+		return ""
+	}
 	var headers []string
 	for body := n.body; ; {
 		i, found := slices.BinarySearchFunc(body.Blocks, offset, func(b *hclsyntax.Block, offset int) int {

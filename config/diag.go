@@ -88,7 +88,7 @@ func lines(sources Sources, diag *hcl.Diagnostic) (start, end int, ok bool) {
 	} else {
 		end = len(file.Bytes)
 	}
-	return start, end, end-start <= maxSnippet
+	return start, end, end-start <= maxSnippet && !veiled(file, start, end)
 }
 
 // tidy brings diagnostics into the order of the source and drops repetitions,

@@ -268,6 +268,9 @@ func (d *decoder) pairs(a *hcl.Attribute, hide bool, check func(key, value strin
 		switch {
 		case !ok || v.IsNull():
 			return nil, nil
+		case secret && !hide:
+			d.failAt(a.Expr, "Sensitive value", "%s is shown in plans and in Podman's own listings. A sensitive value goes into env, headers, or a secret block.", a.Name)
+			return nil, nil
 		case secret:
 			d.failAt(a.Expr, "Sensitive value", "The keys of %s are names, which are shown, and of a map that is sensitive as a whole they are sensitive too. "+
 				"Say that they may be shown: { for key in nonsensitive(keys(M)) : key => M[key] }, where M is the map.", a.Name)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 
@@ -15,16 +16,23 @@ import (
 // unquoted marks a diagnostic that is shown without its line of source.
 type unquoted struct{}
 
-// veil marks the diagnostics whose lines reach into one of the ranges.
-func veil(sources Sources, diags hcl.Diagnostics, hidden []hcl.Range) {
-	for _, diag := range diags {
-		start, end, shown := lines(sources, diag)
-		if shown && slices.ContainsFunc(hidden, func(r hcl.Range) bool {
-			return r.Filename == diag.Subject.Filename && r.Start.Byte < end && start < r.End.Byte
-		}) {
-			diag.Extra = unquoted{}
+// veil keeps ranges of the sources out of sight for good: lint and the
+// scheduler have something to say of them later.
+func veil(sources Sources, hidden []hcl.Range) {
+	for _, r := range hidden {
+		n, ok := sources[r.Filename].Nav.(*nav)
+		if !ok {
+			n = &nav{}
+			sources[r.Filename].Nav = n
 		}
+		n.hidden = append(n.hidden, r)
 	}
+}
+
+// veiled reports whether lines of a file reach into what is out of sight.
+func veiled(file *hcl.File, start, end int) bool {
+	n, ok := file.Nav.(*nav)
+	return ok && slices.ContainsFunc(n.hidden, func(r hcl.Range) bool { return r.Start.Byte < end && start < r.End.Byte })
 }
 
 // hide keeps the body of a block out of sight: of a secret, or of a variable
@@ -55,7 +63,10 @@ var sensitiveCall = regexp.MustCompile(`\bsensitive\s*\((?:[^()]*\))?`)
 func sensitiveCalls(sources Sources) (calls []hcl.Range) {
 	for name, file := range sources {
 		body, ok := file.Body.(*hclsyntax.Body)
-		if !ok {
+		switch {
+		case !bytes.Contains(file.Bytes, []byte("sensitive")):
+			continue
+		case !ok:
 			calls = append(calls, matches(name, file.Bytes, sensitiveCall)...)
 			continue
 		}

@@ -247,7 +247,6 @@ func (d *decoder) service(raw *rawService, name string, stage *Stage, index int,
 	d.claim(serviceOrJob, name, where)
 	s := &Service{
 		Name:      name,
-		Label:     raw.Block.Labels[0],
 		Kind:      kind,
 		DependsOn: d.references(raw.DependsOn, name, index),
 		Wants:     d.references(raw.Wants, name, index),
@@ -255,6 +254,9 @@ func (d *decoder) service(raw *rawService, name string, stage *Stage, index int,
 		Timeout:   d.duration(raw.Timeout, stage.Timeout),
 		Attempts:  int(d.integer(raw.Attempts, int64(stage.Attempts), 1, maxAttempts)),
 		Range:     where,
+	}
+	if raw.ForEach != nil {
+		s.Label = raw.Block.Labels[0]
 	}
 	known := d.containers(raw, s)
 	own := d.checks(raw.Health)

@@ -52,9 +52,9 @@ something is degraded, failed or skipped.`,
 		var s *session
 		if saved != nil {
 			*prune = saved.Inputs.Prune
-			s, err = a.openSaved(saved)
+			s, err = a.openSaved(cmd.Context(), saved)
 		} else {
-			s, err = a.open(args, *sel, *replace, true)
+			s, err = a.open(cmd.Context(), args, *sel, *replace, true)
 		}
 		if err != nil {
 			return err

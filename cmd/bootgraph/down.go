@@ -29,7 +29,7 @@ Volumes stay unless --volumes is given.`,
 	lockTimeout := flags.Duration("lock-timeout", 0, "how long to wait for another apply or down")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		s, err := a.open(args, scheduler.Selection{}, nil, false)
+		s, err := a.open(cmd.Context(), args, scheduler.Selection{}, nil, false)
 		if err != nil {
 			return err
 		}

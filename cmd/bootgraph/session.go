@@ -27,8 +27,8 @@ type session struct {
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
-func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
-	file, all, err := a.load(args, secrets, advise...)
+func (a *app) open(ctx context.Context, args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
+	file, all, err := a.load(ctx, args, secrets, advise...)
 	if err != nil {
 		return nil, err
 	}

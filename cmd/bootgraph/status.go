@@ -30,7 +30,7 @@ It exits with 3 when something is not ready.`,
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
 		}
-		s, err := a.open(args, *sel, nil, false)
+		s, err := a.open(cmd.Context(), args, *sel, nil, false)
 		if err != nil {
 			return err
 		}

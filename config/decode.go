@@ -43,6 +43,8 @@ type decoder struct {
 	guesses int
 	waits   int                 // references so far
 	ports   []published         // by all containers
+	weighs  int                 // so far, towards MaxWhole
+	tooMuch bool                // that it is more has been reported
 	unsure  map[*Container]bool // whose ports are in error
 }
 
@@ -227,7 +229,7 @@ func (d *decoder) stage(raw *rawStage, index int) *Stage {
 	health := d.checks(raw.Health)
 	for _, block := range d.services(raw) {
 		for _, i := range block.instances {
-			if i.enabled {
+			if i.enabled && d.charge(perService, d.header(block.Block)) {
 				back := d.within(i.scope)
 				s.Services = append(s.Services, d.service(block, i.name, s, index, health))
 				back()
@@ -295,7 +297,7 @@ func (d *decoder) containers(raw *rawService, s *Service) bool {
 			instances, ok := d.repeat(block.Block, &block.rawRepeat)
 			all = all && ok
 			for _, i := range instances {
-				if i.enabled {
+				if i.enabled && d.charge(perService, d.header(block.Block)) {
 					back := d.within(i.scope)
 					s.Containers = append(s.Containers, d.component(block, i.name, s))
 					back()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,7 +36,7 @@ var standard = map[string]function.Function{
 	"trimspace": stdlib.TrimSpaceFunc, "upper": stdlib.UpperFunc,
 
 	"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc,
-	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc,
+	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": distinctFunc,
 	"element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "keys": stdlib.KeysFunc, "length": lengthFunc,
 	"lookup": stdlib.LookupFunc, "merge": stdlib.MergeFunc, "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
 	"setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc, "setsubtract": stdlib.SetSubtractFunc,
@@ -72,14 +73,15 @@ func (d *decoder) functions() map[string]function.Function {
 	for name, f := range standard {
 		all[name] = f
 		if name != "can" && name != "try" { // they see expressions, not values
-			all[name] = bounded(name, f)
+			all[name] = d.bounded(name, f)
 		}
 	}
 	return all
 }
 
-// bounded is a function that refuses to give more than MaxValue.
-func bounded(name string, f function.Function) function.Function {
+// bounded is a function that refuses to give more than MaxValue, and to be
+// called when that has been too much in all.
+func (d *decoder) bounded(name string, f function.Function) function.Function {
 	spec := &function.Spec{Description: f.Description(), Params: f.Params(), VarParam: f.VarParam()}
 	// The real function takes its marks off and puts them on again itself.
 	for i := range spec.Params {
@@ -108,14 +110,27 @@ func bounded(name string, f function.Function) function.Function {
 		if deep[name] && nesting(text(plain[0])) > MaxNesting {
 			return cty.NilType, function.NewArgErrorf(0, "its brackets are inside each other more than %d deep", MaxNesting)
 		}
+		for _, arg := range plain {
+			d.weighs = plus(d.weighs, weightOf(arg))
+		}
+		if d.weighs > MaxWhole {
+			return cty.NilType, fmt.Errorf("functions have been given more than %d MiB in all", MaxWhole>>20)
+		}
 		return f.ReturnTypeForValues(args)
 	}
 	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		v, err := f.Call(args)
-		if err == nil && weightOf(v) > 2*MaxValue {
+		if err != nil {
+			return v, err
+		}
+		size := weightOf(v)
+		if d.weighs = plus(d.weighs, size); size > 2*MaxValue {
 			return cty.NilVal, tooLarge
 		}
-		return v, err
+		if wide(v) {
+			return cty.NilVal, fmt.Errorf("the result would have a list or map of more than %d elements", maxElements)
+		}
+		return v, nil
 	}
 	return function.New(spec)
 }
@@ -211,6 +226,28 @@ var replaceFunc = function.New(&function.Spec{
 			return cty.NilVal, function.NewArgError(1, err)
 		}
 		return cty.StringVal(pattern.ReplaceAllString(args[0].AsString(), args[2].AsString())), nil
+	},
+})
+
+// distinctFunc is the library's, which compares each with each: a minute for a
+// list of 1 MiB.
+var distinctFunc = function.New(&function.Spec{
+	Params: stdlib.DistinctFunc.Params(),
+	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+	Impl: func(args []cty.Value, kind cty.Type) (cty.Value, error) {
+		var list []cty.Value
+		seen := map[int][]cty.Value{} // by hash
+		for it := args[0].ElementIterator(); it.Next(); {
+			_, v := it.Element()
+			same := func(other cty.Value) bool { return other.RawEquals(v) }
+			if h := v.Hash(); !slices.ContainsFunc(seen[h], same) {
+				seen[h], list = append(seen[h], v), append(list, v)
+			}
+		}
+		if len(list) == 0 {
+			return cty.ListValEmpty(kind.ElementType()), nil
+		}
+		return cty.ListVal(list), nil
 	},
 })
 

@@ -25,6 +25,9 @@ const maxSuccesses = 1_000
 func (d *decoder) checks(blocks []*rawHealth) []Health {
 	var all []Health
 	for _, raw := range blocks {
+		if !d.charge(perCheck, d.header(raw.Block)) {
+			break
+		}
 		kind := raw.Block.Labels[0]
 		if !slices.Contains(kinds, kind) {
 			d.fail(raw.Block.LabelRanges[0], "Unknown kind of health check", "%.40q is none of %s.%s", kind, strings.Join(kinds, ", "), d.didYouMean(kind, kinds))
@@ -153,6 +156,9 @@ func (d *decoder) health(s *Service, own, stage []Health) []*Health {
 		}
 	case len(stage) > 0:
 		for _, h := range stage {
+			if !d.charge(perCheck, s.Range) {
+				break
+			}
 			h.Inherited = true
 			all = append(all, d.aim(s, h, s.Range, fmt.Sprintf("%s has its stage's %s check (%s): ", s.Name, h.Kind, place(h.Range)))...)
 		}

@@ -61,7 +61,7 @@ func (d *decoder) inPrivate(private bool) (back func()) {
 // error, which has been reported.
 func (d *decoder) value(expr hcl.Expression) (cty.Value, bool) {
 	if plain, ok := literal(expr); ok {
-		return plain, true
+		return plain, d.charge(weightOf(plain), subject(expr))
 	}
 	paths := expr.Variables()
 	if !d.resolves(paths) {
@@ -78,7 +78,7 @@ func (d *decoder) value(expr hcl.Expression) (cty.Value, bool) {
 		d.diags = append(d.diags, outOfRange(subject(expr)))
 		return cty.DynamicVal, false
 	}
-	return v, !diags.HasErrors() && v.IsWhollyKnown()
+	return v, d.charge(weightOf(v), subject(expr)) && !diags.HasErrors() && v.IsWhollyKnown()
 }
 
 // literal is the value of an expression that has no part to evaluate, which

@@ -78,6 +78,10 @@ func (d *decoder) variable(raw *rawVariable) (*variable, bool) {
 	if raw.Type == nil {
 		return v, ok && !d.torn[raw.Block]
 	}
+	if d.weight(raw.Type.Expr, nil) > maxExpression { // what optional(T, DEFAULT) gives
+		d.fail(subject(raw.Type.Expr), "Type too large", "A default in it is too large, or has more than %d elements.", maxElements)
+		return v, false
+	}
 	kind, defaults, diags := typeexpr.TypeConstraintWithDefaults(raw.Type.Expr)
 	for _, diag := range diags {
 		if diag.Detail += " " + knownTypes; v.sensitive {
@@ -191,6 +195,10 @@ func (d *decoder) valueOf(v *variable, value given) (cty.Value, bool) {
 		got, ok = d.fromText(v, value)
 	}
 	if !ok {
+		return got, false
+	}
+	if wide(got) {
+		d.refuseValue(v, where, "The value of %s, from %s, has a list or map of more than %d elements.", v.name, value.from, maxElements)
 		return got, false
 	}
 	if v.defaults != nil && !got.IsNull() {

@@ -53,9 +53,9 @@ something is degraded, failed or skipped.`,
 		var s *session
 		if saved != nil {
 			*prune = saved.Inputs.Prune
-			s, err = a.openSaved(saved)
+			s, err = a.openSaved(cmd.Context(), saved)
 		} else {
-			s, err = a.open(args, *sel, *replace, true, config.Missing)
+			s, err = a.open(cmd.Context(), args, *sel, *replace, true, config.Missing)
 		}
 		if err != nil {
 			return err

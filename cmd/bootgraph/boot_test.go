@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -299,6 +300,53 @@ func TestFoundationBlocksUntilItIsInterrupted(t *testing.T) {
 				t.Errorf("it leaves\n%s", got)
 			}
 		})
+	}
+}
+
+// TestInterruptedWhileTheFileIsRead: to evaluate this one takes long, and
+// nothing in hcl can be told to stop.
+func TestInterruptedWhileTheFileIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "boot.hcl")
+	if err := os.WriteFile(file, []byte(`stage "one" {
+  service "s" {
+    for_each = toset([for i in range(1000) : "i${i}"])
+    image    = "x"
+    env      = { A = join("", [for i in range(1000) : "${i}${each.key}"]) }
+  }
+}
+`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, file: file, env: os.Environ()}
+	for _, name := range []string{"validate", "graph", "plan", "apply", "down"} {
+		cmd := b.command(name)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		untilItWorks(t, cmd.Process.Pid)
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 143 {
+			t.Errorf("%s exits with %d", name, code)
+		}
+	}
+}
+
+// untilItWorks returns when a process has spent a quarter of a second of CPU.
+func untilItWorks(t *testing.T, pid int) {
+	t.Helper()
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):])) // proc_pid_stat(5): utime is the 14th, after the name in brackets
+		if ticks, _ := strconv.Atoi(fields[12]); ticks >= 25 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

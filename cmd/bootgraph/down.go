@@ -31,7 +31,7 @@ Volumes stay unless --volumes is given.`,
 	lockTimeout := flags.Duration("lock-timeout", 0, "how long to wait for another apply or down")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		s, err := a.openApplied(args, scheduler.Selection{})
+		s, err := a.openApplied(cmd.Context(), args, scheduler.Selection{})
 		if err != nil {
 			return err
 		}

@@ -219,7 +219,7 @@ func readSaved(cmd *cobra.Command, args []string) (*savedPlan, error) {
 }
 
 // openSaved reads the boot file that a plan was made from, as it was read then.
-func (a *app) openSaved(saved *savedPlan) (*session, error) {
+func (a *app) openSaved(ctx context.Context, saved *savedPlan) (*session, error) {
 	in := saved.Inputs
 	if a.connection == "" {
 		a.connection = in.Connection
@@ -227,7 +227,7 @@ func (a *app) openSaved(saved *savedPlan) (*session, error) {
 	if err := a.giveAgain(saved); err != nil {
 		return nil, err
 	}
-	s, err := a.open([]string{in.File}, in.selection(), in.Replace, true)
+	s, err := a.open(ctx, []string{in.File}, in.selection(), in.Replace, true)
 	if err == nil {
 		s.saved = saved
 	}

@@ -27,8 +27,8 @@ type session struct {
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
-func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
-	file, all, err := a.load(args, secrets, advise...)
+func (a *app) open(ctx context.Context, args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
+	file, all, err := a.load(ctx, args, secrets, advise...)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +39,8 @@ func (a *app) open(args []string, sel scheduler.Selection, replace []string, sec
 // what is to be. Who has booted with --var need not give each value again to
 // see or to end it: where nothing but values is missing, it is what was last
 // applied from this boot file.
-func (a *app) openApplied(args []string, sel scheduler.Selection) (*session, error) {
-	c, err := a.check(args, false)
+func (a *app) openApplied(ctx context.Context, args []string, sel scheduler.Selection) (*session, error) {
+	c, err := a.check(ctx, args, false)
 	if err != nil {
 		return nil, err
 	}

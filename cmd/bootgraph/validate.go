@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,14 +19,14 @@ func (a *app) validateCommand() *cobra.Command {
 		Short: "Read and check the boot file; contacts nothing",
 	})
 	format := formatFlag(cmd, "text", "json")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
 		}
 		if *format == "json" {
-			return a.validateJSON(args)
+			return a.validateJSON(cmd.Context(), args)
 		}
-		_, plan, err := a.load(args, false, lint.Check, config.Missing)
+		_, plan, err := a.load(cmd.Context(), args, false, lint.Check, config.Missing)
 		if err != nil {
 			return err
 		}
@@ -53,8 +54,8 @@ func tally(plan *scheduler.Plan) string {
 	return text
 }
 
-func (a *app) validateJSON(args []string) error {
-	c, err := a.check(args, false, lint.Check, config.Missing)
+func (a *app) validateJSON(ctx context.Context, args []string) error {
+	c, err := a.check(ctx, args, false, lint.Check, config.Missing)
 	if err != nil {
 		return err
 	}

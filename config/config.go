@@ -119,6 +119,7 @@ const (
 // configuration, services and jobs together.
 type Service struct {
 	Name       string
+	Label      string `json:"-"` // of the block with for_each that it is an instance of; "" if it is none
 	Kind       Kind
 	Containers []*Container // one without components, one a component with; none if Existing is set
 	Existing   []string     // names of containers that exist already: started, never created, changed or removed

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,7 +14,9 @@ import (
 	"syscall"
 	"unicode/utf8"
 
-	"github.com/hashicorp/hcl/v2/ext/tryfunc"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/customdecode"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -44,7 +47,7 @@ var standard = map[string]function.Function{
 	"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 	"tonumber": stdlib.MakeToFunc(cty.Number), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
 
-	"can": tryfunc.CanFunc, "try": tryfunc.TryFunc,
+	"can": canFunc, "try": tryFunc,
 	"sensitive": markFunc, "nonsensitive": unmarkFunc,
 }
 
@@ -274,6 +277,69 @@ func remark(change func(cty.Value) cty.Value) function.Function {
 		Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
 		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return change(args[0]), nil },
 	})
+}
+
+// tryFunc and canFunc are those of hcl's tryfunc, but for the marks: whether
+// something sensitive can be evaluated, and what stands in for it where it
+// can't, tells of it.
+var tryFunc = function.New(&function.Spec{
+	VarParam: &function.Parameter{Name: "expressions", Type: customdecode.ExpressionClosureType},
+	Type:     function.StaticReturnType(cty.DynamicPseudoType),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if len(args) == 0 {
+			return cty.NilVal, errors.New("at least one argument is required")
+		}
+		why := "no expression succeeded:"
+		marks := cty.ValueMarks{}
+		for _, arg := range args {
+			closure := customdecode.ExpressionClosureFromVal(arg)
+			v, diags := closure.Value()
+			if !diags.HasErrors() {
+				return v.WithMarks(marks), nil
+			}
+			why += fmt.Sprintf("\n- %s (at %s): %s", diags[0].Summary, place(start(diags[0])), strings.TrimSuffix(diags[0].Detail, "."))
+			maps.Copy(marks, marksOf(closure))
+		}
+		return cty.NilVal, errors.New(why)
+	},
+})
+
+var canFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "expression", Type: customdecode.ExpressionClosureType}},
+	Type:   function.StaticReturnType(cty.Bool),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		closure := customdecode.ExpressionClosureFromVal(args[0])
+		_, diags := closure.Value()
+		return cty.BoolVal(!diags.HasErrors()).WithMarks(marksOf(closure)), nil
+	},
+})
+
+// marksOf are the marks of all that an expression is made of, but for what is
+// nonsensitive there: what it gives, if it gives anything, may have lost them.
+func marksOf(closure *customdecode.ExpressionClosure) cty.ValueMarks {
+	marks := cty.ValueMarks{}
+	open := map[hcl.Range]bool{}
+	visit(closure.Expression, func(n hclsyntax.Node) {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		switch {
+		case !ok:
+		case call.Name == "sensitive":
+			marks[sensitive] = struct{}{}
+		case call.Name == "env":
+			marks[fromEnv] = struct{}{}
+		case call.Name == "nonsensitive":
+			for _, path := range call.Variables() {
+				open[path.SourceRange()] = true
+			}
+		}
+	})
+	for _, path := range closure.Expression.Variables() {
+		if v, diags := path.TraverseAbs(closure.EvalContext); !diags.HasErrors() && !open[path.SourceRange()] {
+			_, of := v.UnmarkDeep()
+			maps.Copy(marks, of)
+		}
+	}
+	return marks
 }
 
 // envFunc is env(NAME) and env(NAME, default).

@@ -116,7 +116,7 @@ func WritePlan(w io.Writer, p *Preview) error {
 			return err
 		}
 		chain := p.Plan.CriticalPath
-		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), count(len(chain), "step"))
+		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), Count(len(chain), "step"))
 	}
 	n := p.Changes()
 	_, err := fmt.Fprintf(w, "%d to create, %d to start, %d to replace, %d to keep, %d to remove\n", n[Create], n[Start], n[Replace], n[Keep], n[Remove])

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/config"
 	"bootgraph/health"
 	"bootgraph/journal"
 	"bootgraph/podman"
@@ -55,7 +56,7 @@ something is degraded, failed or skipped.`,
 			*prune = saved.Inputs.Prune
 			s, err = a.openSaved(cmd.Context(), saved)
 		} else {
-			s, err = a.open(cmd.Context(), args, *sel, *replace, true)
+			s, err = a.open(cmd.Context(), args, *sel, *replace, true, config.Missing)
 		}
 		if err != nil {
 			return err

@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"bootgraph/config"
+	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -26,7 +28,20 @@ func bootFile(args []string) (string, error) {
 		}
 	}
 	dir, err := os.Getwd()
-	return "", errors.Join(err, fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name a file or a directory, or go there with -C", dir))
+	if err != nil {
+		return "", err
+	}
+	others, _ := filepath.Glob("*.hcl*") // of a pattern that is right
+	others = slices.DeleteFunc(others, func(name string) bool {
+		return !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".hcl.json")
+	})
+	switch {
+	case len(others) == 1:
+		return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s, but %s: name it", dir, others[0])
+	case len(others) > 1:
+		return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s, but %s and %s: name one of them, or the directory for all of them as one: .", dir, others[0], report.Count(len(others)-1, "other"))
+	}
+	return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name a file or a directory, or go there with -C", dir)
 }
 
 func absoluteBootFile(args []string) (string, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/config"
 	"bootgraph/lint"
 	"bootgraph/podman"
 	"bootgraph/report"
@@ -41,7 +42,7 @@ writes a script that does the same with the podman command alone.`,
 			return err
 		}
 		// To plan for nothing found, nothing is compared.
-		s, err := a.open(cmd.Context(), args, *sel, *replace, !*offline || *format == "sh", lint.Check)
+		s, err := a.open(cmd.Context(), args, *sel, *replace, !*offline || *format == "sh", lint.Check, config.Missing)
 		if err != nil {
 			return err
 		}

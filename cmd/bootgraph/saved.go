@@ -266,7 +266,7 @@ func (s *session) unchanged(ctx context.Context, found podman.Snapshot) error {
 		return err
 	}
 	if list := changes(s.saved.MadeFrom, now); len(list) > 0 {
-		return fmt.Errorf("cannot apply %s: %s; make a new plan", s.saved.path, strings.Join(list, "; "))
+		return fmt.Errorf("cannot apply %s, and nothing was touched: since it was made, %s; look at a new one: bootgraph plan --out %s", s.saved.path, strings.Join(list, "; "), s.saved.path)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"bootgraph/config"
 	"bootgraph/lint"
 	"bootgraph/report"
+	"bootgraph/scheduler"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -25,18 +26,36 @@ func (a *app) validateCommand() *cobra.Command {
 		if *format == "json" {
 			return a.validateJSON(cmd.Context(), args)
 		}
-		_, plan, err := a.load(cmd.Context(), args, false, lint.Check)
+		_, plan, err := a.load(cmd.Context(), args, false, lint.Check, config.Missing)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.stdout, "%s is valid: %d stages, %d services and jobs\n", plan.Name, len(plan.Stages), len(plan.Tasks))
+		if len(plan.Tasks) == 0 {
+			a.say("warning", "there is nothing to boot: no stage has a service or job", "empty")
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s is valid: %s, %s\n", plan.Name, report.Count(len(plan.Stages), "stage"), tally(plan))
 		return err
 	}
 	return cmd
 }
 
+// tally counts services and jobs.
+func tally(plan *scheduler.Plan) string {
+	jobs := 0
+	for _, t := range plan.Tasks {
+		if t.Policy.Job {
+			jobs++
+		}
+	}
+	text := report.Count(len(plan.Tasks)-jobs, "service")
+	if jobs > 0 {
+		text += " and " + report.Count(jobs, "job")
+	}
+	return text
+}
+
 func (a *app) validateJSON(ctx context.Context, args []string) error {
-	c, err := a.check(ctx, args, false, lint.Check)
+	c, err := a.check(ctx, args, false, lint.Check, config.Missing)
 	if err != nil {
 		return err
 	}

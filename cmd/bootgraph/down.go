@@ -77,7 +77,7 @@ func (s *session) down(ctx context.Context, volumes bool) error {
 		err = s.host.RemoveNetworks(ctx)
 	}
 	if err == nil && whole {
-		err = s.host.RemoveSecrets(ctx, false)
+		err = s.host.RemoveSecrets(ctx, nil)
 	}
 	if err == nil && whole && volumes {
 		err = s.host.RemoveVolumes(ctx)

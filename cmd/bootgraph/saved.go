@@ -257,7 +257,11 @@ func (a *app) giveAgain(saved *savedPlan) error {
 // unchanged makes the saved plan again, of what was found just now, under the
 // lock, and compares.
 func (s *session) unchanged(ctx context.Context, found podman.Snapshot) error {
-	now, _, err := s.parts(ctx, s.preview(found, s.saved.Inputs.Prune), found)
+	p, err := s.preview(ctx, found, s.saved.Inputs.Prune)
+	if err != nil {
+		return err
+	}
+	now, _, err := s.parts(ctx, p, found)
 	if err != nil {
 		return err
 	}

@@ -193,6 +193,10 @@ func (f *Fold) Add(e scheduler.Event) {
 		if e.To == scheduler.Probing && !e.Kept {
 			f.Started++
 		}
+	case scheduler.ServiceNoted:
+		if i, ok := f.index[e.Service]; ok {
+			f.Services[i].Cause = e.Cause
+		}
 	case scheduler.StillBlocked:
 		for _, v := range e.Waiting {
 			if i, ok := f.index[v.Service]; ok {

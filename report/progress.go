@@ -59,7 +59,7 @@ func (p *progress) line(e scheduler.Event) string {
 				p.width = max(p.width, len(s))
 			}
 		}
-		return fmt.Sprintf("booting %s: %s, %s (run %s)", e.Name, count(len(e.Stages), "stage"), count(services, "service"), e.Run)
+		return fmt.Sprintf("booting %s: %s, %s (run %s)", e.Name, Count(len(e.Stages), "stage"), Count(services, "service"), e.Run)
 	case scheduler.StageStarted:
 		return at + "stage " + e.Stage
 	case scheduler.StageDone:
@@ -71,9 +71,9 @@ func (p *progress) line(e scheduler.Event) string {
 		return strings.TrimRight(at+fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e)), " ")
 	case scheduler.StillBlocked:
 		var b strings.Builder
-		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, count(len(e.Waiting), "service"), Elapsed(e.Elapsed))
+		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, Count(len(e.Waiting), "service"), Elapsed(e.Elapsed))
 		for _, v := range e.Waiting {
-			fmt.Fprintf(&b, "\n%12s%-*s  %-9s  %s", "", p.width, v.Service, v.State, Clean(waitingNote(v)))
+			fmt.Fprintf(&b, "\n%12s%-*s  %-9s  %s", "", p.width, v.Service, v.State, Lines(waitingNote(v), strings.Repeat(" ", 14)))
 		}
 		return b.String()
 	case scheduler.RunDone:
@@ -89,7 +89,7 @@ func serviceNote(e scheduler.Event) string {
 		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
 	}
 	if e.Kept {
-		parts = append(parts, "kept as it is")
+		parts = append(parts, "it runs already; kept as it is")
 	}
 	if e.To.Ready() || e.To == scheduler.Degraded {
 		parts = append(parts, "after "+Elapsed(e.Elapsed))
@@ -137,9 +137,20 @@ func (p *progress) summary(e scheduler.Event) string {
 		b.WriteString(p.fold.counts())
 	}
 	for _, s := range append(roots, follow...) {
-		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Clean(s.Cause.Text))
+		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Lines(s.Cause.Text, strings.Repeat(" ", 14)))
 	}
 	return b.String()
+}
+
+// countStates says how many services are in which state: 4 healthy, 1 degraded.
+func countStates(n map[scheduler.State]int) string {
+	var list []string
+	for _, state := range scheduler.States {
+		if n[state] > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // Fold is the state of a boot after some of its events.
@@ -185,6 +196,10 @@ func (f *Fold) Add(e scheduler.Event) {
 		if e.To == scheduler.Probing && !e.Kept {
 			f.Started++
 		}
+	case scheduler.ServiceNoted:
+		if i, ok := f.index[e.Service]; ok {
+			f.Services[i].Cause = e.Cause
+		}
 	case scheduler.StillBlocked:
 		for _, v := range e.Waiting {
 			if i, ok := f.index[v.Service]; ok {
@@ -202,13 +217,7 @@ func (f *Fold) counts() string {
 	for _, s := range f.Services {
 		n[s.State]++
 	}
-	var list []string
-	for _, state := range scheduler.States {
-		if n[state] > 0 {
-			list = append(list, fmt.Sprintf("%d %s", n[state], state))
-		}
-	}
-	return strings.Join(list, ", ")
+	return countStates(n)
 }
 
 // Glance says in a line where the boot stands.

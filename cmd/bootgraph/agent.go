@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ SIGTERM ends it and leaves all containers as they are.`,
 		if err := how.check(); err != nil {
 			return err
 		}
-		s, err := a.openOrRegistered(args)
+		s, err := a.openOrRegistered(cmd.Context(), args)
 		if err != nil {
 			return err
 		}
@@ -121,7 +122,7 @@ func (d *daemon) boot(ctx context.Context) error {
 		d.app.say("info", text, "locked")
 		d.status(text)
 	}
-	return s.carryOut(ctx, "agent", d.how, false, d.sinks(s, d.app.progress(d.how.progress))...)
+	return s.carryOut(ctx, "agent", d.how, false, d.sinks(s)...)
 }
 
 // sinks are where the events of a boot go, whoever asked for it.
@@ -198,12 +199,13 @@ func (d *daemon) stop(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	return scheduler.Down(ctx, s.all, s.stopWith(s.host.Halt))
+	var any atomic.Bool
+	return scheduler.Down(ctx, s.all, s.stopWith(s.host.Halt, &any))
 }
 
 // open is open for a call. It reads the boot file again; an agent that has
 // none takes the registry, which apply may have changed.
-func (d *daemon) open(a *app, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
+func (d *daemon) open(ctx context.Context, a *app, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
 	name := d.name()
 	if _, none := bootFile(d.args); none != nil {
 		s, err := a.openRegistered(name)
@@ -212,7 +214,7 @@ func (d *daemon) open(a *app, sel scheduler.Selection, replace []string, secrets
 		}
 		return s, err
 	}
-	s, err := a.open(d.args, sel, replace, secrets, advise...)
+	s, err := a.open(ctx, d.args, sel, replace, secrets, advise...)
 	if err == nil && s.file.Name != name {
 		return nil, fmt.Errorf("the boot file is that of %s now, and this agent is that of %s: start it again", s.file.Name, name)
 	}
@@ -221,8 +223,8 @@ func (d *daemon) open(a *app, sel scheduler.Selection, replace []string, secrets
 
 // openAnyway is open for calls that tell of what runs: they do so too when the
 // boot file can't be used, as far as the last boot knows.
-func (d *daemon) openAnyway(a *app, sel scheduler.Selection) (*session, error) {
-	s, err := d.open(a, sel, nil, false)
+func (d *daemon) openAnyway(ctx context.Context, a *app, sel scheduler.Selection) (*session, error) {
+	s, err := d.open(ctx, a, sel, nil, false)
 	var unknown *scheduler.Unknown
 	if err == nil || errors.As(err, &unknown) {
 		return s, err

@@ -43,7 +43,7 @@ func refused(ctx context.Context, err error) error {
 
 func (d *daemon) planCall(ctx context.Context, r *pb.PlanRequest, say agent.Say) (*pb.PlanResponse, error) {
 	a, document := d.app.forCall(say)
-	s, err := d.open(a, selectionOf(r.Selection), r.Replace, true, lint.Check)
+	s, err := d.open(ctx, a, selectionOf(r.Selection), r.Replace, true, lint.Check)
 	if err != nil {
 		return nil, refused(ctx, err)
 	}
@@ -66,12 +66,13 @@ func (d *daemon) applyCall(ctx context.Context, r *pb.ApplyRequest, say agent.Sa
 	if err := how.check(); err != nil {
 		return refused(ctx, err)
 	}
-	s, err := d.open(a, selectionOf(r.Selection), r.Replace, true)
+	s, err := d.open(ctx, a, selectionOf(r.Selection), r.Replace, true)
 	if err != nil {
 		return refused(ctx, err)
 	}
+	s.screen = d.app
 	over := false
-	err = s.carryOut(ctx, "apply by its agent", how, r.Prune, d.sinks(s, d.app.progress(how.progress), func(e scheduler.Event) {
+	err = s.carryOut(ctx, "apply by its agent", how, r.Prune, d.sinks(s, func(e scheduler.Event) {
 		over = e.Type == scheduler.RunDone
 		sink(e)
 	})...)
@@ -83,7 +84,7 @@ func (d *daemon) applyCall(ctx context.Context, r *pb.ApplyRequest, say agent.Sa
 
 func (d *daemon) downCall(ctx context.Context, r *pb.DownRequest, say agent.Say) error {
 	a, _ := d.app.forCall(say)
-	s, err := d.openAnyway(a, scheduler.Selection{})
+	s, err := d.openAnyway(ctx, a, scheduler.Selection{})
 	if err == nil {
 		err = s.selectDown(selectionOf(r.Selection), r.KeepStages)
 	}
@@ -102,7 +103,7 @@ func (d *daemon) statusCall(ctx context.Context, r *pb.StatusRequest, say agent.
 	if d.fellBack() {
 		a.say("warning", "THE BOOT FILE COULDN'T BE USED when this agent started: what was last applied was booted instead. Mend it, then: bootgraph apply", "registry")
 	}
-	s, err := d.openAnyway(a, selectionOf(r.Selection))
+	s, err := d.openAnyway(ctx, a, selectionOf(r.Selection))
 	if err != nil {
 		return nil, refused(ctx, err)
 	}
@@ -115,7 +116,7 @@ func (d *daemon) statusCall(ctx context.Context, r *pb.StatusRequest, say agent.
 
 func (d *daemon) whyCall(ctx context.Context, r *pb.WhyRequest, say agent.Say) (*pb.WhyResponse, error) {
 	a, document := d.app.forCall(say)
-	s, err := d.openAnyway(a, scheduler.Selection{})
+	s, err := d.openAnyway(ctx, a, scheduler.Selection{})
 	if err != nil {
 		return nil, refused(ctx, err)
 	}
@@ -128,7 +129,7 @@ func (d *daemon) whyCall(ctx context.Context, r *pb.WhyRequest, say agent.Say) (
 
 func (d *daemon) historyCall(ctx context.Context, r *pb.HistoryRequest, say agent.Say) (*pb.HistoryResponse, error) {
 	a, document := d.app.forCall(say)
-	s, err := d.openAnyway(a, scheduler.Selection{})
+	s, err := d.openAnyway(ctx, a, scheduler.Selection{})
 	if err == nil {
 		err = s.history(formatName(r.Format))
 	}

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	pb "bootgraph/agent/bootgraph/v1"
+	"bootgraph/config"
 	"bootgraph/health"
 	"bootgraph/journal"
 	"bootgraph/podman"
@@ -58,14 +60,14 @@ something is degraded, failed or skipped.`,
 		var s *session
 		if saved != nil {
 			*prune = saved.Inputs.Prune
-			s, err = a.openSaved(saved)
+			s, err = a.openSaved(cmd.Context(), saved)
 		} else {
-			s, err = a.open(args, *sel, *replace, true)
+			s, err = a.open(cmd.Context(), args, *sel, *replace, true, config.Missing)
 		}
 		if err != nil {
 			return err
 		}
-		return s.carryOut(cmd.Context(), "apply", *how, *prune, a.progress(how.progress))
+		return s.carryOut(cmd.Context(), "apply", *how, *prune)
 	}
 	return cmd
 }
@@ -80,9 +82,9 @@ type bootOptions struct {
 func bootFlags(cmd *cobra.Command) *bootOptions {
 	var o bootOptions
 	flags := cmd.Flags()
-	flags.StringVar(&o.progress, "progress", "auto", "auto, plain, json (events on standard output) or quiet")
+	flags.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json (events on standard output) or quiet")
 	flags.IntVar(&o.parallelism, "parallelism", defaultParallelism(), "starts at a time; who waits or is probed doesn't count")
-	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "tty", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
 	return &o
 }
 
@@ -94,7 +96,7 @@ func (o *bootOptions) check() error {
 	if o.parallelism < 1 || o.parallelism > 64 {
 		return fmt.Errorf("--parallelism is 1 to 64, not %d", o.parallelism)
 	}
-	return oneOf("progress", o.progress, "auto", "plain", "json", "quiet")
+	return oneOf("progress", o.progress, "auto", "tty", "plain", "json", "quiet")
 }
 
 // carryOut boots under the lock.
@@ -107,19 +109,26 @@ func (s *session) carryOut(ctx context.Context, command string, how bootOptions,
 	if err := s.prepare(ctx, prune); err != nil {
 		return err
 	}
-	return s.boot(ctx, how.parallelism, sinks)
+	return s.boot(ctx, how.progress, how.parallelism, sinks)
 }
 
-// progress is the sink that shows a boot. auto is plain: there is one way yet
-// to show it to a person.
-func (a *app) progress(kind string) func(scheduler.Event) {
+// progress is the sink that shows a boot; end is to be called after its last
+// event.
+func (a *app) progress(kind string) (sink func(scheduler.Event), end func()) {
+	end = func() {}
+	if kind == "auto" {
+		kind = map[bool]string{true: "tty", false: "plain"}[a.onTerminal()]
+	}
 	switch kind {
 	case "json":
-		return report.JSON(a.stdout)
+		return report.JSON(a.stdout), end
 	case "quiet":
-		return report.Quiet(a.stderr)
+		return report.Quiet(a.stderr), end
+	case "tty":
+		live := report.NewLive(a.stderr, report.LiveOptions{Size: a.size, Color: a.color(), Unicode: inUnicode()})
+		return live.Add, live.Close
 	}
-	return report.Plain(a.stderr)
+	return report.Plain(a.stderr), end
 }
 
 // prepare makes what a boot needs to stand on.
@@ -133,7 +142,7 @@ func (s *session) prepare(ctx context.Context, prune bool) error {
 		if err := s.removeOrphans(ctx, found); err != nil {
 			return err
 		}
-		if err := s.host.RemoveSecrets(ctx, true); err != nil {
+		if err := s.removeOrphanSecrets(ctx); err != nil {
 			return err
 		}
 	}
@@ -153,15 +162,33 @@ func (s *session) removeOrphans(ctx context.Context, found podman.Snapshot) erro
 	return nil
 }
 
+func (s *session) removeOrphanSecrets(ctx context.Context) error {
+	names, err := s.host.OrphanSecrets(ctx)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	if err := s.host.RemoveSecrets(ctx, names); err != nil {
+		return err
+	}
+	s.app.say("info", "removed the secrets that nothing in the boot file needs any more: "+strings.Join(names, ", "), "removed")
+	return nil
+}
+
 // boot runs the plan, and keeps its journal and what was booted.
-func (s *session) boot(ctx context.Context, parallelism int, sinks []func(scheduler.Event)) error {
+func (s *session) boot(ctx context.Context, progress string, parallelism int, sinks []func(scheduler.Event)) error {
 	run := journal.NewRun(time.Now(), os.Getpid())
 	record, err := s.dir.Create(run)
 	if err != nil {
 		return err
 	}
+	screen := s.app
+	if s.screen != nil {
+		screen = s.screen
+	}
+	shown, end := screen.progress(progress)
 	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
-		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: append(sinks, record.Add)})
+		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: append(sinks, record.Add, shown)})
+	end()
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "bootgraph/agent/bootgraph/v1"
+	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -35,7 +37,7 @@ Volumes stay unless --volumes is given.`,
 		if remote.used() {
 			return a.remoteDown(cmd, remote, args, &pb.DownRequest{Selection: selected(sel), KeepStages: *keep, Volumes: *volumes, LockTimeout: durationpb.New(*lockTimeout)})
 		}
-		s, err := a.open(args, scheduler.Selection{}, nil, false)
+		s, err := a.openApplied(cmd.Context(), args, scheduler.Selection{})
 		if err != nil {
 			return err
 		}
@@ -67,6 +69,7 @@ func (s *session) takeDown(ctx context.Context, command string, lockTimeout time
 
 func (s *session) down(ctx context.Context, volumes bool) error {
 	whole := len(s.plan.Tasks) == len(s.all.Tasks)
+	var stopped atomic.Bool
 	if whole {
 		// What is not in the file any more may lean on what is; nothing in the
 		// file leans on it.
@@ -78,24 +81,32 @@ func (s *session) down(ctx context.Context, volumes bool) error {
 			return err
 		}
 	}
-	err := scheduler.Down(ctx, s.plan, s.stopWith(s.host.Down))
+	err := scheduler.Down(ctx, s.plan, s.stopWith(s.host.Down, &stopped))
 	if err == nil && whole {
 		err = s.host.RemoveNetworks(ctx)
 	}
 	if err == nil && whole {
-		err = s.host.RemoveSecrets(ctx, false)
+		err = s.host.RemoveSecrets(ctx, nil)
 	}
 	if err == nil && whole && volumes {
 		err = s.host.RemoveVolumes(ctx)
 	}
+	switch {
+	case err != nil:
+	case !stopped.Load():
+		s.app.say("info", "nothing had to be stopped", "nothing_to_do")
+	case whole && !volumes && len(s.file.Volumes) > 0:
+		s.app.say("info", fmt.Sprintf("kept %s, with the data; --volumes removes them", report.Count(len(s.file.Volumes), "volume")), "volumes_kept")
+	}
 	return err
 }
 
-// stopWith tells of each task that it stops.
-func (s *session) stopWith(stop func(context.Context, *scheduler.Task) ([]string, error)) func(context.Context, *scheduler.Task) error {
+// stopWith tells of each task that it stops; any is set when there was one.
+func (s *session) stopWith(stop func(context.Context, *scheduler.Task) ([]string, error), any *atomic.Bool) func(context.Context, *scheduler.Task) error {
 	return func(ctx context.Context, t *scheduler.Task) error {
 		names, err := stop(ctx, t)
 		if len(names) > 0 {
+			any.Store(true)
 			s.app.say("info", fmt.Sprintf("stopped %s (%s)", t.Name, strings.Join(names, ", ")), "stopped")
 		}
 		if err == nil && s.stopped != nil {

@@ -58,7 +58,7 @@ to read.`,
 		if len(a.vars) > 0 {
 			return errors.New("cannot put --var into a unit, which everybody can read: write it into a file, and give that with --var-file")
 		}
-		path, file, err := a.bootFileToEnable(args)
+		path, file, err := a.bootFileToEnable(cmd.Context(), args)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ to read.`,
 
 // bootFileToEnable is the boot file of the unit: one that is in order, or that
 // of the only configuration in the registry.
-func (a *app) bootFileToEnable(args []string) (path string, file *config.File, err error) {
+func (a *app) bootFileToEnable(ctx context.Context, args []string) (path string, file *config.File, err error) {
 	if _, none := bootFile(args); none != nil {
 		dir, err := registeredDir(nil)
 		if err != nil {
@@ -92,7 +92,7 @@ func (a *app) bootFileToEnable(args []string) (path string, file *config.File, e
 	if path, err = absoluteBootFile(args); err != nil {
 		return "", nil, err
 	}
-	file, _, err = a.load(args, false)
+	file, _, err = a.load(ctx, args, false)
 	return path, file, err
 }
 
@@ -279,7 +279,7 @@ they are. NAME is that of the configuration, where the boot file is gone.`,
 	})
 	unitFlags(cmd, &m)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		name, err := a.unitToDisable(args, &m)
+		name, err := a.unitToDisable(cmd.Context(), args, &m)
 		if err != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ they are. NAME is that of the configuration, where the boot file is gone.`,
 }
 
 // unitToDisable is the unit of a name, or of a boot file.
-func (a *app) unitToDisable(args []string, m *systemd) (string, error) {
+func (a *app) unitToDisable(ctx context.Context, args []string, m *systemd) (string, error) {
 	if len(args) > 0 && !strings.ContainsAny(args[0], "/") {
 		path, err := m.path(unitName(args[0]))
 		if err != nil {
@@ -317,7 +317,7 @@ func (a *app) unitToDisable(args []string, m *systemd) (string, error) {
 			return unitName(args[0]), nil
 		}
 	}
-	_, file, err := a.bootFileToEnable(args)
+	_, file, err := a.bootFileToEnable(ctx, args)
 	if err != nil {
 		return "", err
 	}

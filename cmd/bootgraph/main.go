@@ -187,16 +187,7 @@ func (a *app) say(level, text, code string) {
 		fmt.Fprintln(a.stderr, string(line))
 		return
 	}
-	fmt.Fprintf(a.stderr, "bootgraph: %s: %s\n", level, report.Clean(text))
-}
-
-func (a *app) color() bool {
-	file, ok := a.stderr.(*os.File)
-	if !ok || a.noColor || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	fmt.Fprintf(a.stderr, "bootgraph: %s: %s\n", level, report.Lines(text, "  "))
 }
 
 func (a *app) versionCommand() *cobra.Command {

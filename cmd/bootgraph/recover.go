@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,7 +47,7 @@ It exits as apply does.`,
 		if err != nil {
 			return err
 		}
-		return s.carryOut(cmd.Context(), "recover", *how, false, a.progress(how.progress))
+		return s.carryOut(cmd.Context(), "recover", *how, false)
 	}
 	return cmd
 }
@@ -127,7 +128,7 @@ func (s *session) easeChecks() {
 // it instead, and it says so, loudly; the error is that of the boot file.
 // Where there is none, and none is named, it is the only configuration in the
 // registry.
-func (a *app) openOrRegistered(args []string) (*session, error) {
+func (a *app) openOrRegistered(ctx context.Context, args []string) (*session, error) {
 	if _, none := bootFile(args); none != nil {
 		name, err := registeredName(nil)
 		if err != nil {
@@ -135,7 +136,7 @@ func (a *app) openOrRegistered(args []string) (*session, error) {
 		}
 		return a.openRegistered(name)
 	}
-	s, err := a.open(args, scheduler.Selection{}, nil, true)
+	s, err := a.open(ctx, args, scheduler.Selection{}, nil, true)
 	if err == nil {
 		return s, nil
 	}

@@ -25,15 +25,44 @@ type session struct {
 
 	saved *savedPlan // that is to be carried out; nil: whatever there is to do
 
+	screen  *app                  // where a boot is shown; nil: by app
 	stopped func(*scheduler.Task) // is told of each that down has stopped; may be nil
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
-func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
-	file, all, err := a.load(args, secrets, advise...)
+func (a *app) open(ctx context.Context, args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
+	file, all, err := a.load(ctx, args, secrets, advise...)
 	if err != nil {
 		return nil, err
 	}
+	return a.sessionOf(file, all, args, sel, replace)
+}
+
+// openApplied is open for commands that are about what is there, and not about
+// what is to be. Who has booted with --var need not give each value again to
+// see or to end it: where nothing but values is missing, it is what was last
+// applied from this boot file.
+func (a *app) openApplied(ctx context.Context, args []string, sel scheduler.Selection) (*session, error) {
+	c, err := a.check(ctx, args, false)
+	if err != nil {
+		return nil, err
+	}
+	if config.OnlyValuesMissing(c.diags) {
+		if name, err := registeredFrom(args); err == nil {
+			s, err := a.openRegistered(name)
+			if err == nil {
+				err = s.narrow(sel, nil)
+			}
+			return s, err
+		}
+	}
+	if err := a.tell(c.sources, c.diags); err != nil {
+		return nil, err
+	}
+	return a.sessionOf(c.file, c.plan, args, sel, nil)
+}
+
+func (a *app) sessionOf(file *config.File, all *scheduler.Plan, args []string, sel scheduler.Selection, replace []string) (*session, error) {
 	root, err := journal.Root()
 	if err != nil {
 		return nil, err
@@ -51,12 +80,16 @@ func (s *session) narrow(sel scheduler.Selection, replace []string) (err error) 
 	if s.plan, err = s.all.Select(sel); err != nil {
 		return err
 	}
+	s.replace = nil
 	for _, name := range replace {
-		if _, err := s.plan.Find(name); err != nil {
+		tasks, err := s.plan.FindAll(name)
+		if err != nil {
 			return err
 		}
+		for _, t := range tasks {
+			s.replace = append(s.replace, t.Name)
+		}
 	}
-	s.replace = replace
 	return nil
 }
 

@@ -35,7 +35,7 @@ It exits with 3 when something is not ready.`,
 		if remote.used() {
 			return a.remoteStatus(cmd, remote, args, &pb.StatusRequest{Selection: selected(*sel), Format: formatOf(*format)})
 		}
-		s, err := a.open(args, *sel, nil, false)
+		s, err := a.openApplied(cmd.Context(), args, *sel)
 		if err != nil {
 			return err
 		}

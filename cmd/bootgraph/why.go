@@ -37,7 +37,7 @@ It exits with 3 when the service is not ready.`,
 		if remote.used() {
 			return a.remoteWhy(cmd, remote, args, *format)
 		}
-		s, err := a.open(args[1:], scheduler.Selection{}, nil, false)
+		s, err := a.openApplied(cmd.Context(), args[1:], scheduler.Selection{})
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (a *app) historyCommand() *cobra.Command {
 		if remote.used() {
 			return a.remoteHistory(cmd, remote, args, *format)
 		}
-		s, err := a.open(args, scheduler.Selection{}, nil, false)
+		s, err := a.openApplied(cmd.Context(), args, scheduler.Selection{})
 		if err != nil {
 			return err
 		}

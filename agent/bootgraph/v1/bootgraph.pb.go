@@ -1118,7 +1118,7 @@ type Event struct {
 	Seq           int64                  `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"` // within its run, from 1 without gaps
 	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	Run           string                 `protobuf:"bytes,3,opt,name=run,proto3" json:"run,omitempty"`
-	Type          string                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"` // run_started, stage_started, service, blocked, stage_done, run_done …
+	Type          string                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"` // run_started, stage_started, service, note, blocked, stage_done, run_done …
 	Name          string                 `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"` // run_started: of the configuration
 	Stages        []*StageNames          `protobuf:"bytes,6,rep,name=stages,proto3" json:"stages,omitempty"`
 	Stage         string                 `protobuf:"bytes,7,opt,name=stage,proto3" json:"stage,omitempty"`
@@ -1134,6 +1134,10 @@ type Event struct {
 	Elapsed       *durationpb.Duration   `protobuf:"bytes,17,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
 	Outcome       string                 `protobuf:"bytes,18,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	ExitCode      int32                  `protobuf:"varint,19,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Edges         []*Edge                `protobuf:"bytes,20,rep,name=edges,proto3" json:"edges,omitempty"` // run_started: who waits for whom
+	Pulled        *durationpb.Duration   `protobuf:"bytes,21,opt,name=pulled,proto3" json:"pulled,omitempty"`
+	Queued        *durationpb.Duration   `protobuf:"bytes,22,opt,name=queued,proto3" json:"queued,omitempty"`
+	Timeout       *durationpb.Duration   `protobuf:"bytes,23,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1301,6 +1305,95 @@ func (x *Event) GetExitCode() int32 {
 	return 0
 }
 
+func (x *Event) GetEdges() []*Edge {
+	if x != nil {
+		return x.Edges
+	}
+	return nil
+}
+
+func (x *Event) GetPulled() *durationpb.Duration {
+	if x != nil {
+		return x.Pulled
+	}
+	return nil
+}
+
+func (x *Event) GetQueued() *durationpb.Duration {
+	if x != nil {
+		return x.Queued
+	}
+	return nil
+}
+
+func (x *Event) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// Edge is a service that waits for another.
+type Edge struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"` // who is waited for
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"` // depends_on, wants, after
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Edge) Reset() {
+	*x = Edge{}
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Edge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Edge) ProtoMessage() {}
+
+func (x *Edge) ProtoReflect() protoreflect.Message {
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Edge.ProtoReflect.Descriptor instead.
+func (*Edge) Descriptor() ([]byte, []int) {
+	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Edge) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Edge) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Edge) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
 type StageNames struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1311,7 +1404,7 @@ type StageNames struct {
 
 func (x *StageNames) Reset() {
 	*x = StageNames{}
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[18]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1416,7 @@ func (x *StageNames) String() string {
 func (*StageNames) ProtoMessage() {}
 
 func (x *StageNames) ProtoReflect() protoreflect.Message {
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[18]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1429,7 @@ func (x *StageNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StageNames.ProtoReflect.Descriptor instead.
 func (*StageNames) Descriptor() ([]byte, []int) {
-	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{18}
+	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StageNames) GetName() string {
@@ -1365,7 +1458,7 @@ type Cause struct {
 
 func (x *Cause) Reset() {
 	*x = Cause{}
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[19]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1470,7 @@ func (x *Cause) String() string {
 func (*Cause) ProtoMessage() {}
 
 func (x *Cause) ProtoReflect() protoreflect.Message {
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[19]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1483,7 @@ func (x *Cause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cause.ProtoReflect.Descriptor instead.
 func (*Cause) Descriptor() ([]byte, []int) {
-	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{19}
+	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Cause) GetCode() string {
@@ -1425,7 +1518,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[20]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1530,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[20]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1543,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{20}
+	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Container) GetName() string {
@@ -1487,7 +1580,7 @@ type Waiting struct {
 
 func (x *Waiting) Reset() {
 	*x = Waiting{}
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[21]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1592,7 @@ func (x *Waiting) String() string {
 func (*Waiting) ProtoMessage() {}
 
 func (x *Waiting) ProtoReflect() protoreflect.Message {
-	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[21]
+	mi := &file_bootgraph_v1_bootgraph_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1605,7 @@ func (x *Waiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
 func (*Waiting) Descriptor() ([]byte, []int) {
-	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{21}
+	return file_bootgraph_v1_bootgraph_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Waiting) GetService() string {
@@ -1614,7 +1707,7 @@ const file_bootgraph_v1_bootgraph_proto_rawDesc = "" +
 	"\rWatchResponse\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12)\n" +
-	"\x05event\x18\x03 \x01(\v2\x13.bootgraph.v1.EventR\x05event\"\xe9\x04\n" +
+	"\x05event\x18\x03 \x01(\v2\x13.bootgraph.v1.EventR\x05event\"\xae\x06\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x10\n" +
@@ -1637,7 +1730,15 @@ const file_bootgraph_v1_bootgraph_proto_rawDesc = "" +
 	"\awaiting\x18\x10 \x03(\v2\x15.bootgraph.v1.WaitingR\awaiting\x123\n" +
 	"\aelapsed\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12\x18\n" +
 	"\aoutcome\x18\x12 \x01(\tR\aoutcome\x12\x1b\n" +
-	"\texit_code\x18\x13 \x01(\x05R\bexitCode\"<\n" +
+	"\texit_code\x18\x13 \x01(\x05R\bexitCode\x12(\n" +
+	"\x05edges\x18\x14 \x03(\v2\x12.bootgraph.v1.EdgeR\x05edges\x121\n" +
+	"\x06pulled\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\x06pulled\x121\n" +
+	"\x06queued\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\x06queued\x123\n" +
+	"\atimeout\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\atimeout\">\n" +
+	"\x04Edge\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"<\n" +
 	"\n" +
 	"StageNames\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1683,7 +1784,7 @@ func file_bootgraph_v1_bootgraph_proto_rawDescGZIP() []byte {
 }
 
 var file_bootgraph_v1_bootgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bootgraph_v1_bootgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_bootgraph_v1_bootgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_bootgraph_v1_bootgraph_proto_goTypes = []any{
 	(Format)(0),                   // 0: bootgraph.v1.Format
 	(*Selection)(nil),             // 1: bootgraph.v1.Selection
@@ -1704,12 +1805,13 @@ var file_bootgraph_v1_bootgraph_proto_goTypes = []any{
 	(*WatchRequest)(nil),          // 16: bootgraph.v1.WatchRequest
 	(*WatchResponse)(nil),         // 17: bootgraph.v1.WatchResponse
 	(*Event)(nil),                 // 18: bootgraph.v1.Event
-	(*StageNames)(nil),            // 19: bootgraph.v1.StageNames
-	(*Cause)(nil),                 // 20: bootgraph.v1.Cause
-	(*Container)(nil),             // 21: bootgraph.v1.Container
-	(*Waiting)(nil),               // 22: bootgraph.v1.Waiting
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*Edge)(nil),                  // 19: bootgraph.v1.Edge
+	(*StageNames)(nil),            // 20: bootgraph.v1.StageNames
+	(*Cause)(nil),                 // 21: bootgraph.v1.Cause
+	(*Container)(nil),             // 22: bootgraph.v1.Container
+	(*Waiting)(nil),               // 23: bootgraph.v1.Waiting
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_bootgraph_v1_bootgraph_proto_depIdxs = []int32{
 	2,  // 0: bootgraph.v1.Failure.messages:type_name -> bootgraph.v1.Message
@@ -1717,11 +1819,11 @@ var file_bootgraph_v1_bootgraph_proto_depIdxs = []int32{
 	0,  // 2: bootgraph.v1.PlanRequest.format:type_name -> bootgraph.v1.Format
 	2,  // 3: bootgraph.v1.PlanResponse.messages:type_name -> bootgraph.v1.Message
 	1,  // 4: bootgraph.v1.ApplyRequest.selection:type_name -> bootgraph.v1.Selection
-	23, // 5: bootgraph.v1.ApplyRequest.lock_timeout:type_name -> google.protobuf.Duration
+	24, // 5: bootgraph.v1.ApplyRequest.lock_timeout:type_name -> google.protobuf.Duration
 	18, // 6: bootgraph.v1.ApplyResponse.event:type_name -> bootgraph.v1.Event
 	2,  // 7: bootgraph.v1.ApplyResponse.message:type_name -> bootgraph.v1.Message
 	1,  // 8: bootgraph.v1.DownRequest.selection:type_name -> bootgraph.v1.Selection
-	23, // 9: bootgraph.v1.DownRequest.lock_timeout:type_name -> google.protobuf.Duration
+	24, // 9: bootgraph.v1.DownRequest.lock_timeout:type_name -> google.protobuf.Duration
 	2,  // 10: bootgraph.v1.DownResponse.message:type_name -> bootgraph.v1.Message
 	1,  // 11: bootgraph.v1.StatusRequest.selection:type_name -> bootgraph.v1.Selection
 	0,  // 12: bootgraph.v1.StatusRequest.format:type_name -> bootgraph.v1.Format
@@ -1731,34 +1833,38 @@ var file_bootgraph_v1_bootgraph_proto_depIdxs = []int32{
 	0,  // 16: bootgraph.v1.HistoryRequest.format:type_name -> bootgraph.v1.Format
 	2,  // 17: bootgraph.v1.HistoryResponse.messages:type_name -> bootgraph.v1.Message
 	18, // 18: bootgraph.v1.WatchResponse.event:type_name -> bootgraph.v1.Event
-	24, // 19: bootgraph.v1.Event.time:type_name -> google.protobuf.Timestamp
-	19, // 20: bootgraph.v1.Event.stages:type_name -> bootgraph.v1.StageNames
-	20, // 21: bootgraph.v1.Event.cause:type_name -> bootgraph.v1.Cause
-	21, // 22: bootgraph.v1.Event.containers:type_name -> bootgraph.v1.Container
-	23, // 23: bootgraph.v1.Event.delay:type_name -> google.protobuf.Duration
-	22, // 24: bootgraph.v1.Event.waiting:type_name -> bootgraph.v1.Waiting
-	23, // 25: bootgraph.v1.Event.elapsed:type_name -> google.protobuf.Duration
-	24, // 26: bootgraph.v1.Container.started_at:type_name -> google.protobuf.Timestamp
-	20, // 27: bootgraph.v1.Waiting.cause:type_name -> bootgraph.v1.Cause
-	4,  // 28: bootgraph.v1.BootGraph.Plan:input_type -> bootgraph.v1.PlanRequest
-	6,  // 29: bootgraph.v1.BootGraph.Apply:input_type -> bootgraph.v1.ApplyRequest
-	8,  // 30: bootgraph.v1.BootGraph.Down:input_type -> bootgraph.v1.DownRequest
-	10, // 31: bootgraph.v1.BootGraph.Status:input_type -> bootgraph.v1.StatusRequest
-	16, // 32: bootgraph.v1.BootGraph.Watch:input_type -> bootgraph.v1.WatchRequest
-	12, // 33: bootgraph.v1.BootGraph.Why:input_type -> bootgraph.v1.WhyRequest
-	14, // 34: bootgraph.v1.BootGraph.History:input_type -> bootgraph.v1.HistoryRequest
-	5,  // 35: bootgraph.v1.BootGraph.Plan:output_type -> bootgraph.v1.PlanResponse
-	7,  // 36: bootgraph.v1.BootGraph.Apply:output_type -> bootgraph.v1.ApplyResponse
-	9,  // 37: bootgraph.v1.BootGraph.Down:output_type -> bootgraph.v1.DownResponse
-	11, // 38: bootgraph.v1.BootGraph.Status:output_type -> bootgraph.v1.StatusResponse
-	17, // 39: bootgraph.v1.BootGraph.Watch:output_type -> bootgraph.v1.WatchResponse
-	13, // 40: bootgraph.v1.BootGraph.Why:output_type -> bootgraph.v1.WhyResponse
-	15, // 41: bootgraph.v1.BootGraph.History:output_type -> bootgraph.v1.HistoryResponse
-	35, // [35:42] is the sub-list for method output_type
-	28, // [28:35] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	25, // 19: bootgraph.v1.Event.time:type_name -> google.protobuf.Timestamp
+	20, // 20: bootgraph.v1.Event.stages:type_name -> bootgraph.v1.StageNames
+	21, // 21: bootgraph.v1.Event.cause:type_name -> bootgraph.v1.Cause
+	22, // 22: bootgraph.v1.Event.containers:type_name -> bootgraph.v1.Container
+	24, // 23: bootgraph.v1.Event.delay:type_name -> google.protobuf.Duration
+	23, // 24: bootgraph.v1.Event.waiting:type_name -> bootgraph.v1.Waiting
+	24, // 25: bootgraph.v1.Event.elapsed:type_name -> google.protobuf.Duration
+	19, // 26: bootgraph.v1.Event.edges:type_name -> bootgraph.v1.Edge
+	24, // 27: bootgraph.v1.Event.pulled:type_name -> google.protobuf.Duration
+	24, // 28: bootgraph.v1.Event.queued:type_name -> google.protobuf.Duration
+	24, // 29: bootgraph.v1.Event.timeout:type_name -> google.protobuf.Duration
+	25, // 30: bootgraph.v1.Container.started_at:type_name -> google.protobuf.Timestamp
+	21, // 31: bootgraph.v1.Waiting.cause:type_name -> bootgraph.v1.Cause
+	4,  // 32: bootgraph.v1.BootGraph.Plan:input_type -> bootgraph.v1.PlanRequest
+	6,  // 33: bootgraph.v1.BootGraph.Apply:input_type -> bootgraph.v1.ApplyRequest
+	8,  // 34: bootgraph.v1.BootGraph.Down:input_type -> bootgraph.v1.DownRequest
+	10, // 35: bootgraph.v1.BootGraph.Status:input_type -> bootgraph.v1.StatusRequest
+	16, // 36: bootgraph.v1.BootGraph.Watch:input_type -> bootgraph.v1.WatchRequest
+	12, // 37: bootgraph.v1.BootGraph.Why:input_type -> bootgraph.v1.WhyRequest
+	14, // 38: bootgraph.v1.BootGraph.History:input_type -> bootgraph.v1.HistoryRequest
+	5,  // 39: bootgraph.v1.BootGraph.Plan:output_type -> bootgraph.v1.PlanResponse
+	7,  // 40: bootgraph.v1.BootGraph.Apply:output_type -> bootgraph.v1.ApplyResponse
+	9,  // 41: bootgraph.v1.BootGraph.Down:output_type -> bootgraph.v1.DownResponse
+	11, // 42: bootgraph.v1.BootGraph.Status:output_type -> bootgraph.v1.StatusResponse
+	17, // 43: bootgraph.v1.BootGraph.Watch:output_type -> bootgraph.v1.WatchResponse
+	13, // 44: bootgraph.v1.BootGraph.Why:output_type -> bootgraph.v1.WhyResponse
+	15, // 45: bootgraph.v1.BootGraph.History:output_type -> bootgraph.v1.HistoryResponse
+	39, // [39:46] is the sub-list for method output_type
+	32, // [32:39] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_bootgraph_v1_bootgraph_proto_init() }
@@ -1776,7 +1882,7 @@ func file_bootgraph_v1_bootgraph_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bootgraph_v1_bootgraph_proto_rawDesc), len(file_bootgraph_v1_bootgraph_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ type Client struct {
 	pb.BootGraphClient
 	conn    *grpc.ClientConn
 	address string
+	tls     bool
 }
 
 // Dial makes a client for the agent at an address: unix:PATH, HOST:PORT with
@@ -40,7 +41,7 @@ func Dial(address string, files Files) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the agent at %s: %w", address, err)
 	}
-	return &Client{pb.NewBootGraphClient(conn), conn, address}, nil
+	return &Client{pb.NewBootGraphClient(conn), conn, address, files != Files{}}, nil
 }
 
 func resolve(address string, files Files) (target string, creds credentials.TransportCredentials, err error) {
@@ -116,7 +117,11 @@ func (c *Client) FailureOf(err error, say Say) *Failure {
 	}
 	f := &Failure{Status: s.Code(), Exit: 1, Code: "agent", Text: fmt.Sprintf("the agent at %s: %s", c.address, s.Message())}
 	if s.Code() == codes.Unavailable {
-		f.Code, f.Text = "agent_unreachable", fmt.Sprintf("cannot reach the agent at %s: %s; it can't be connected to before its boot is through, which bootgraph status shows without --agent", c.address, s.Message())
+		hint := "it can't be connected to before its boot is through, which bootgraph status shows without --agent"
+		if c.tls { // a server of TLS 1.3 refuses without a word, after the handshake
+			hint = "its boot is not through, or it refuses the certificate of this client"
+		}
+		f.Code, f.Text = "agent_unreachable", fmt.Sprintf("cannot reach the agent at %s: %s; %s", c.address, s.Message(), hint)
 	}
 	return f
 }

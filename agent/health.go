@@ -82,11 +82,13 @@ func (r *readiness) add(e scheduler.Event) {
 	defer r.mu.Unlock()
 	stage, known := r.stageOf[e.Service]
 	ready := e.To.Ready()
-	switch e.To {
-	case scheduler.Blocked, scheduler.Starting, scheduler.Canceled:
-		ready = r.ready[e.Service]
-	case scheduler.Probing:
-		ready = r.ready[e.Service] && e.Kept
+	if !e.From.Ready() { // else it has fallen
+		switch e.To {
+		case scheduler.Blocked, scheduler.Starting, scheduler.Canceled:
+			ready = r.ready[e.Service]
+		case scheduler.Probing:
+			ready = r.ready[e.Service] && e.Kept
+		}
 	}
 	if !known || ready == r.ready[e.Service] {
 		return

@@ -121,6 +121,11 @@ func TestHealthFollowsTheEvents(t *testing.T) {
 	a.Add(moved("db", scheduler.Probing))
 	check("started again", map[string]string{"db": "NOT_SERVING", "stage/core": "NOT_SERVING"})
 	a.Add(moved("db", scheduler.Healthy))
+	fell := kept // unready, after the boot: the same container
+	fell.From = scheduler.Healthy
+	a.Add(fell)
+	check("unready", map[string]string{"db": "NOT_SERVING", "stage/core": "NOT_SERVING"})
+	a.Add(moved("db", scheduler.Healthy))
 	a.Expect(plan([]string{"core", "db", "new"}))
 	check("another boot file", map[string]string{"db": "SERVING", "new": "NOT_SERVING", "web": "SERVICE_UNKNOWN", "stage/core": "NOT_SERVING", "stage/apps": "SERVICE_UNKNOWN"})
 }
@@ -416,5 +421,30 @@ func TestAddresses(t *testing.T) {
 	_, err := c.Status(t.Context(), &pb.StatusRequest{})
 	if f := c.FailureOf(err, nil); f.Code != "agent_unreachable" || !strings.Contains(f.Text, "before its boot is through") {
 		t.Errorf("an agent that is not there: %+v", f)
+	}
+}
+
+func TestDirectoryOfTheSocketIsPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bootgraph")
+	for range 2 { // made, and found
+		if err := private(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := private(dir); err == nil || !strings.Contains(err.Error(), "others may write") {
+		t.Errorf("one that others may write to: %v", err)
+	}
+	link := dir + "-link"
+	if err := os.Symlink(t.TempDir(), link); err != nil {
+		t.Fatal(err)
+	}
+	if err := private(link); err == nil {
+		t.Error("a link is taken")
 	}
 }

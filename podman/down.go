@@ -2,7 +2,6 @@ package podman
 
 import (
 	"context"
-	"net/url"
 	"slices"
 
 	"bootgraph/config"
@@ -40,13 +39,17 @@ func (h *Host) Down(ctx context.Context, t *scheduler.Task) (names []string, err
 		if f == nil || !f.Running() {
 			continue
 		}
-		stop := call{what: "stop " + name, method: "POST", path: containerPath(f.ID, "stop"), query: url.Values{}, limit: stopMost}
-		if err := h.do(ctx, stop, nil); err != nil {
+		if err := h.stopExisting(ctx, f); err != nil {
 			return names, err
 		}
 		names = append(names, name)
 	}
 	return names, nil
+}
+
+// stopExisting stops a container that the boot file only names.
+func (h *Host) stopExisting(ctx context.Context, f *Found) error {
+	return h.do(ctx, call{what: "stop " + f.Name, method: "POST", path: containerPath(f.ID, "stop"), limit: stopMost}, nil)
 }
 
 // stopMost bounds the stop of a container that we don't know the stop timeout of.

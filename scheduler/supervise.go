@@ -260,17 +260,12 @@ func (s *supervision) admitAgain(ctx context.Context, t *Task, stale bool) Outco
 
 // awaitReturn waits until somebody has started again what somebody has stopped.
 func (s *supervision) awaitReturn(ctx context.Context, t *Task) Outcome {
-	var again <-chan time.Time
 	for {
-		select {
-		case <-s.changed[t.ID]:
-		case <-again:
-		case <-ctx.Done():
-			return Outcome{}
-		}
+		var again <-chan time.Time
 		at, why, err := s.world.Keeper.Instances(ctx, t)
-		again = nil
 		switch {
+		case ctx.Err() != nil:
+			return Outcome{}
 		case err != nil:
 			again = time.After(lookAgain)
 		case why.IsZero():
@@ -278,6 +273,12 @@ func (s *supervision) awaitReturn(ctx context.Context, t *Task) Outcome {
 			s.at[t.ID] = at
 			s.mu.Unlock()
 			return Outcome{Result: Begun}
+		}
+		select {
+		case <-s.changed[t.ID]:
+		case <-again:
+		case <-ctx.Done():
+			return Outcome{}
 		}
 	}
 }

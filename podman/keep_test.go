@@ -234,6 +234,7 @@ func TestRepeatedEventsCountOnce(t *testing.T) {
 		all := 0
 		watch.Go(func() { k.Watch(ctx, []*scheduler.Task{s}, func(*scheduler.Task) { all++ }) })
 		time.Sleep(time.Minute) // virtual
+		synctest.Wait()
 		if l := k.lives["1"]; l == nil || l.cleanups != 1 || l.byHand(time.Now()) {
 			t.Errorf("it is taken for %+v", l)
 		}

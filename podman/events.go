@@ -33,7 +33,7 @@ func (k *Keeper) Watch(ctx context.Context, tasks []*scheduler.Task, changed fun
 		}
 	}
 	seen := map[event]time.Time{} // those that the next stream may repeat
-	since := time.Now()
+	since := k.since
 	all := true
 	for delay := time.Duration(0); sleep(ctx, delay); {
 		if all {

@@ -16,10 +16,11 @@ import (
 // scheduler.Runtime and a scheduler.Keeper. It is safe for concurrent use.
 type Keeper struct {
 	*Host
+	since  time.Time
 	others func() (Work, bool)
 
 	mu    sync.Mutex
-	lives map[string]*life // by ID, since Watch has begun
+	lives map[string]*life // by ID
 }
 
 // Work is what another bootgraph has done, or is doing, to the containers.
@@ -34,10 +35,11 @@ func (w Work) during(from, to time.Time) bool {
 	return !to.Before(w.Since) && (w.Until.IsZero() || !from.After(w.Until))
 }
 
-// NewKeeper makes a Keeper of a file's containers. others tells who besides
-// was at work on them last, if anybody was.
-func NewKeeper(client *Client, file *config.File, others func() (Work, bool)) *Keeper {
-	k := &Keeper{Host: NewHost(client, file, nil), others: others, lives: map[string]*life{}}
+// NewKeeper makes a Keeper of a file's containers, which were booted since a
+// time: what has become of them since then is of interest. others tells who
+// besides was at work on them last, if anybody was.
+func NewKeeper(client *Client, file *config.File, since time.Time, others func() (Work, bool)) *Keeper {
+	k := &Keeper{Host: NewHost(client, file, nil), since: since, others: others, lives: map[string]*life{}}
 	k.keeping = true
 	return k
 }

@@ -68,7 +68,7 @@ func nobody() (Work, bool) { return Work{}, false }
 func kept(t *testing.T, p *host.Host, others func() (Work, bool), tasks ...*scheduler.Task) (k *Keeper, looked <-chan *scheduler.Task) {
 	t.Helper()
 	h := booted(t, p, tasks...)
-	k = NewKeeper(h.Client, h.file, others)
+	k = NewKeeper(h.Client, h.file, time.Now(), others)
 	changed := make(chan *scheduler.Task, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	var watch sync.WaitGroup
@@ -228,7 +228,7 @@ func TestRepeatedEventsCountOnce(t *testing.T) {
 			}
 		})
 		s.Service.Containers[0].Name = "c"
-		k := NewKeeper(h.Client, h.file, nobody)
+		k := NewKeeper(h.Client, h.file, began, nobody)
 		ctx, cancel := context.WithCancel(t.Context())
 		var watch sync.WaitGroup
 		all := 0

@@ -146,7 +146,8 @@ func (s *session) removeOrphans(ctx context.Context, found podman.Snapshot) erro
 
 // boot runs the plan, and keeps its journal and what was booted.
 func (s *session) boot(ctx context.Context, progress func(scheduler.Event), parallelism int) error {
-	run := journal.NewRun(time.Now(), os.Getpid())
+	began := time.Now()
+	run := journal.NewRun(began, os.Getpid())
 	record, err := s.dir.Create(run)
 	if err != nil {
 		return err
@@ -157,6 +158,7 @@ func (s *session) boot(ctx context.Context, progress func(scheduler.Event), para
 		s.app.say("warning", err.Error(), "journal")
 	}
 	s.keep(run, out)
+	s.booted = booted{run, began, out}
 	switch out.Outcome {
 	case scheduler.EndReady:
 		return nil

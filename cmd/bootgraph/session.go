@@ -23,7 +23,8 @@ type session struct {
 	client  *podman.Client
 	host    *podman.Host
 
-	saved *savedPlan // that is to be carried out; nil: whatever there is to do
+	booted booted     // what boot has left
+	saved  *savedPlan // that is to be carried out; nil: whatever there is to do
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.

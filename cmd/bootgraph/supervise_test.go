@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"bootgraph/journal"
 	"bootgraph/scheduler"
 	"bootgraph/testdata/host"
 )
@@ -297,6 +298,27 @@ func TestADownByHandIsNotFought(t *testing.T) {
 	v.signal("taken-db", syscall.SIGKILL)
 	v.await("taken-db", scheduler.Starting)
 	v.await("taken-db", scheduler.Healthy)
+}
+
+// TestNothingIsPutBackWhileAnotherIsAtWork has the lock as an apply would.
+func TestNothingIsPutBackWhileAnotherIsAtWork(t *testing.T) {
+	v := newSupervised(t, host.Shared(t), family("busy"))
+	root, err := journal.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := journal.At(root, "busy").Lock(t.Context(), "apply", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.signal("busy-db", syscall.SIGKILL)
+	v.await("busy-db", scheduler.Blocked)
+	released := time.Now()
+	unlock()
+	if e := v.await("busy-db", scheduler.Starting); e.Time.Before(released) {
+		t.Error("it was started meanwhile")
+	}
+	v.await("busy-db", scheduler.Healthy)
 }
 
 // TestUnreadyServicesAreStartedAgain has one that turns unready, and one that

@@ -57,6 +57,10 @@ func (d *decoder) first(s *Service) bool {
 func (d *decoder) references(a *hcl.Attribute, from string, stage int) []Reference {
 	var refs []Reference
 	seen := map[string]bool{}
+	if a != nil && worked(a.Expr) && refers(a.Expr) {
+		d.fail(subject(a.Expr), "Invalid reference", "%s is a list of references as they are written, %s = [service.NAME, job.NAME], and nothing that has to be worked out. %s", a.Name, a.Name, instead)
+		return nil
+	}
 	for _, expr := range d.elements(a) {
 		ref, ok := d.reference(expr)
 		if !ok {
@@ -124,6 +128,9 @@ func (d *decoder) targetsOf(ref reference, where hcl.Range, attribute, from stri
 		d.fail(where, "Unknown instance", "%s has no key %q.%s", ref.label, ref.key, d.didYouMean(ref.key, keys))
 	case disabled && len(names) == 0 && attribute == "depends_on":
 		d.fail(where, "Reference to a disabled "+string(ref.kind), "%s is left out by enabled (%s), so this could never start: leave it out too, or put %s into wants.", ref, place(to.raw.Enabled.Range), ref)
+	case !ref.keyed && len(to.raw.instances) == 0:
+		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Reference to nothing", Subject: &where,
+			Detail: fmt.Sprintf("The for_each of %s (%s) is empty, so there is nothing to wait for.", ref.label, place(to.raw.ForEach.Range))})
 	case slices.Contains(names, from):
 		d.fail(where, "Reference to itself", "%s can't wait for itself.", from)
 		return nil
@@ -169,7 +176,11 @@ func (d *decoder) reference(expr hcl.Expression) (ref reference, ok bool) {
 		return ref, false
 	}
 	if root == "" {
-		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME.%s", d.unquote(expr))
+		hint := d.unquote(expr)
+		if worked(expr) && refers(expr) {
+			hint = " It stands for itself, and can't be worked out. " + instead
+		}
+		d.fail(where, "Invalid reference", "A reference is service.NAME or job.NAME.%s", hint)
 		return ref, false
 	}
 	if other, exists := d.known[root]; exists && len(steps) == 0 {
@@ -186,6 +197,33 @@ func (d *decoder) reference(expr hcl.Expression) (ref reference, ok bool) {
 		ref.key = steps[1].name
 	}
 	return ref, true
+}
+
+// instead says how to do what a condition in depends_on is for.
+const instead = "What is not always there has enabled = CONDITION itself: who wants it then starts without it; of for_each, service.NAME are all instances."
+
+// worked reports whether an expression is one of those that have to be worked
+// out to know what they refer to.
+func worked(expr hcl.Expression) bool {
+	for {
+		inner, ok := expr.(*hclsyntax.ParenthesesExpr)
+		if !ok {
+			break
+		}
+		expr = inner.Expression
+	}
+	switch expr.(type) {
+	case *hclsyntax.ConditionalExpr, *hclsyntax.FunctionCallExpr, *hclsyntax.ForExpr, *hclsyntax.SplatExpr:
+		return true
+	}
+	return false
+}
+
+// refers reports whether services or jobs are named in an expression.
+func refers(expr hcl.Expression) bool {
+	return slices.ContainsFunc(expr.Variables(), func(path hcl.Traversal) bool {
+		return path.RootName() == string(KindService) || path.RootName() == string(KindJob)
+	})
 }
 
 // step is .NAME or ["NAME"].
@@ -230,7 +268,13 @@ func (d *decoder) steps(expr hcl.Expression) (root string, steps []step, ok bool
 			steps = append(steps, step{part.Name, false})
 		case hcl.TraverseIndex:
 			if part.Key.Type() != cty.String {
-				return path.RootName(), nil, true
+				number, _ := part.Key.AsBigFloat().Int64()
+				meant := reference{Kind(path.RootName()), "NAME", fmt.Sprint(number), true}
+				if len(steps) > 0 {
+					meant.label = steps[0].name
+				}
+				d.fail(subject(expr), "Invalid reference", "Instances have keys, and no numbers: a key is text, in quotes, as in %s.", meant)
+				return "", nil, false
 			}
 			steps = append(steps, step{part.Key.AsString(), true})
 		default:
@@ -361,11 +405,11 @@ func (d *decoder) checkContainer(c *Container, raw *rawContainer, kind Kind) {
 // addresses that could clash, the published range that reaches furthest, so
 // that the time is that of the sort whatever the addresses are.
 func (d *decoder) checkPorts() {
-	ports := slices.DeleteFunc(d.ports, func(p at[Port]) bool { return p.value.HostPort == 0 })
-	slices.SortStableFunc(ports, func(a, b at[Port]) int {
+	ports := slices.DeleteFunc(d.ports, func(p published) bool { return p.value.HostPort == 0 })
+	slices.SortStableFunc(ports, func(a, b published) int {
 		return cmp.Or(cmp.Compare(a.value.Protocol, b.value.Protocol), cmp.Compare(a.value.HostPort, b.value.HostPort))
 	})
-	furthest := map[string]at[Port]{}
+	furthest := map[string]published{}
 	for _, port := range ports {
 		in, against := groups(port.value.HostIP)
 		for _, group := range against {
@@ -377,8 +421,8 @@ func (d *decoder) checkPorts() {
 			if compareRanges(first.where, second.where) > 0 {
 				first, second = second, first
 			}
-			d.fail(second.where, "Duplicate host port", "Port %d/%s of the host is published already, at %s: only one container can have it.",
-				port.value.HostPort, port.value.Protocol, place(first.where))
+			d.fail(second.where, "Duplicate host port", "Port %d/%s of the host, which %s publishes here, is published by %s already, at %s: only one container can have it.",
+				port.value.HostPort, port.value.Protocol, second.container, first.container, place(first.where))
 			break
 		}
 		for _, group := range in {

@@ -16,10 +16,13 @@ import (
 
 // Defaults of the language.
 const (
-	DefaultTimeout     = 60 * time.Second // of a stage, so of each of its services
-	DefaultAttempts    = 1
-	DefaultProbe       = 2 * time.Second // timeout of one probe
-	DefaultProbeGRPC   = 3 * time.Second // a grpc probe dials, may do TLS, and asks
+	DefaultTimeout   = 60 * time.Second // of a stage, so of each of its services
+	DefaultAttempts  = 1
+	DefaultProbe     = 2 * time.Second // timeout of one probe
+	DefaultProbeGRPC = 3 * time.Second // a grpc probe dials, may do TLS, and asks
+	// DefaultSettle is how long a container has to have run for "it runs" to
+	// mean something: most of what can't work ends within a second.
+	DefaultSettle      = time.Second
 	DefaultStopTimeout = 10 * time.Second
 )
 
@@ -28,11 +31,12 @@ const (
 	MaxSource      = 4 << 20 // bytes of source in all
 	MaxNesting     = 100     // brackets, blocks and templates inside each other
 	MaxServices    = 10_000
-	MaxReferences  = 500_000 // of services to others, for_each written out
-	MaxFiles       = 1_000   // of one directory
-	MaxList        = 1_000   // elements of one list, map or for_each
-	MaxValue       = 1 << 20 // bytes, about, of what a variable, a local or a function gives
-	MaxSecret      = 512_000 // bytes of a secret's value; Podman's bound
+	MaxReferences  = 500_000   // of services to others, for_each written out
+	MaxFiles       = 1_000     // of one directory
+	MaxList        = 1_000     // elements of one list, map or for_each
+	MaxValue       = 1 << 20   // bytes, about, of what a variable, a local or a function gives
+	MaxWhole       = 512 << 20 // bytes, about, of the whole: each instance, and all that functions were given and gave
+	MaxSecret      = 512_000   // bytes of a secret's value; Podman's bound
 	MaxDuration    = 24 * time.Hour
 	MaxDiagnostics = 20 // printed; the rest is counted
 )
@@ -124,6 +128,7 @@ const (
 // configuration, services and jobs together.
 type Service struct {
 	Name       string
+	Label      string `json:"-"` // of the block with for_each that it is an instance of; "" if it is none
 	Kind       Kind
 	Containers []*Container // one without components, one a component with; none if Existing is set
 	Existing   []string     // names of containers that exist already: started, never created, changed or removed
@@ -281,7 +286,7 @@ const (
 	HealthExec   = "exec"   // the command exits 0 inside the container
 	HealthPodman = "podman" // the image's or container's own HEALTHCHECK passes
 	HealthLog    = "log"    // a line of the log since this start matches
-	HealthNone   = "none"   // the container runs
+	HealthNone   = "none"   // the container runs, since DefaultSettle at least
 )
 
 // Health is one health check of a service.

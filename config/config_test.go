@@ -264,3 +264,31 @@ func TestLineEndsAndByteOrderMarkMakeNoDifference(t *testing.T) {
 		}
 	}
 }
+
+func TestFileNamesCannotSteerTheTerminal(t *testing.T) {
+	_, sources, diags := Parse("\x1b]0;title\a.hcl", []byte("stage \"a\" {\n  nothing = 1\n}\n"), Inputs{})
+	if got := render(t, sources, diags); strings.ContainsAny(got, "\x1b\a") || !strings.Contains(got, "nothing = 1") {
+		t.Errorf("%q", got)
+	}
+}
+
+// Who comes later, as lint does, shows no more than who reads the file.
+func TestWhatIsSensitiveStaysOutOfSight(t *testing.T) {
+	for name, src := range map[string]string{
+		"boot.hcl.json": `{"variable": {"v": {"default": "hunter2", "sensitive": true}}, "stage": {"a": {}}}`,
+		"boot.hcl":      "variable \"v\" {\n  sensitive = true\n  default = \"hunter2\"\n}\n",
+	} {
+		_, sources, diags := Parse(name, []byte(src), Inputs{})
+		if len(diags) > 0 {
+			t.Fatal(render(t, sources, diags))
+		}
+		where := hcl.Range{Filename: name, Start: hcl.Pos{Line: 1, Byte: 0}, End: hcl.Pos{Line: 3, Byte: len(src) - 2}}
+		later := &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Later", Subject: &where}
+		if got := render(t, sources, hcl.Diagnostics{later}); strings.Contains(got, "hunter2") {
+			t.Errorf("%s: %s", name, got)
+		}
+		if DescribeDiagnostic(sources, later).Snippet != nil {
+			t.Errorf("%s: a snippet for programs", name)
+		}
+	}
+}

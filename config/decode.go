@@ -30,7 +30,10 @@ type decoder struct {
 	localOrder []string // in the order of the files
 	chain      []string // locals being evaluated, each for the one before it
 
-	secretValues map[string]Sensitive
+	secretValues  map[string]Sensitive
+	hidden        []hcl.Range // that no diagnostic shows
+	private       bool        // what is evaluated now is sensitive, whatever it is made of
+	discreetFiles bool        // there is a sensitive variable, and a file of values may have it
 
 	names   map[string]map[string]hcl.Range // what kind of thing, name, where first declared
 	known   map[string]*known               // services and jobs by label, whether or not they decode
@@ -39,7 +42,9 @@ type decoder struct {
 	holes   bool                            // one of them may have been a service
 	guesses int
 	waits   int                 // references so far
-	ports   []at[Port]          // published by all containers
+	ports   []published         // by all containers
+	weighs  int                 // so far, towards MaxWhole
+	tooMuch bool                // that it is more has been reported
 	unsure  map[*Container]bool // whose ports are in error
 }
 
@@ -49,6 +54,12 @@ type known struct {
 	kind    Kind
 	stage   int
 	unclear bool // which instances there are is in error
+}
+
+// published is a port with the container that publishes it.
+type published struct {
+	at[Port]
+	container string
 }
 
 func newDecoder(dir string, in Inputs, sources Sources) *decoder {
@@ -152,10 +163,7 @@ func (d *decoder) register(stages []*rawStage) bool {
 					services++
 				}
 			}
-			if label := raw.Block.Labels[0]; d.known[label] == nil {
-				d.known[label] = &known{raw: raw, kind: Kind(raw.Block.Type), stage: i, unclear: !clear}
-				d.order = append(d.order, label)
-			}
+			d.know(&known{raw: raw, kind: Kind(raw.Block.Type), stage: i, unclear: !clear})
 			if services > MaxServices {
 				d.fail(d.header(raw.Block), "Too many services", "With this there are %d services and jobs; a configuration has at most %d.", services, MaxServices)
 				return false
@@ -163,6 +171,33 @@ func (d *decoder) register(stages []*rawStage) bool {
 		}
 	}
 	return true
+}
+
+// know takes down a block. Of several with one label, of which enabled leaves
+// one, references are to that one.
+func (d *decoder) know(next *known) {
+	label := next.raw.Block.Labels[0]
+	switch first := d.known[label]; {
+	case first == nil:
+		d.known[label] = next
+		d.order = append(d.order, label)
+	case first.unclear || !next.unclear && !next.enabled():
+	case next.unclear || !first.enabled():
+		d.known[label] = next
+	case first.raw.ForEach != nil && next.raw.ForEach != nil && !first.shares(next):
+		d.fail(d.header(next.raw.Block), "Duplicate "+serviceOrJob, "There are instances of %q already, at %s: take another name, or make both of one for_each.", label, place(d.header(first.raw.Block)))
+	}
+}
+
+func (k *known) enabled() bool {
+	return slices.ContainsFunc(k.raw.instances, func(i instance) bool { return i.enabled })
+}
+
+// shares reports whether a name is in both, which is reported for itself.
+func (k *known) shares(other *known) bool {
+	return slices.ContainsFunc(k.raw.instances, func(i instance) bool {
+		return i.enabled && slices.ContainsFunc(other.raw.instances, func(o instance) bool { return o.enabled && o.name == i.name })
+	})
 }
 
 // services are the services and jobs of a stage in the order of the file.
@@ -194,7 +229,7 @@ func (d *decoder) stage(raw *rawStage, index int) *Stage {
 	health := d.checks(raw.Health)
 	for _, block := range d.services(raw) {
 		for _, i := range block.instances {
-			if i.enabled {
+			if i.enabled && d.charge(perService, d.header(block.Block)) {
 				back := d.within(i.scope)
 				s.Services = append(s.Services, d.service(block, i.name, s, index, health))
 				back()
@@ -229,6 +264,9 @@ func (d *decoder) service(raw *rawService, name string, stage *Stage, index int,
 	}
 	if kind == KindJob && s.OnDependencyRestart == Follow {
 		d.fail(raw.OnDependencyRestart.NameRange, "Restart of a job", "A job that has completed is not run again: leave on_dependency_restart out, or make %s a service.", name)
+	}
+	if raw.ForEach != nil {
+		s.Label = raw.Block.Labels[0]
 	}
 	known := d.containers(raw, s)
 	own := d.checks(raw.Health)
@@ -267,7 +305,7 @@ func (d *decoder) containers(raw *rawService, s *Service) bool {
 			instances, ok := d.repeat(block.Block, &block.rawRepeat)
 			all = all && ok
 			for _, i := range instances {
-				if i.enabled {
+				if i.enabled && d.charge(perService, d.header(block.Block)) {
 					back := d.within(i.scope)
 					s.Containers = append(s.Containers, d.component(block, i.name, s))
 					back()
@@ -351,8 +389,8 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 		Ports:       values(ports),
 		Volumes:     values(mounts),
 		Networks:    d.networks(raw.Networks),
-		NetworkMode: one(d, raw.NetworkMode, parseNetworkMode),
-		Secrets:     d.attach(list(d, raw.Secrets, parseSecret)),
+		NetworkMode: one(d, raw.NetworkMode, d.parseNetworkMode),
+		Secrets:     d.attach(list(d, raw.Secrets, d.parseSecret)),
 		User:        one(d, raw.User, parseUser),
 		Workdir:     one(d, raw.Workdir, parseInside),
 		Hostname:    one(d, raw.Hostname, parseHostname),
@@ -387,7 +425,9 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 	unique(d, "ulimit", ulimits, func(u Ulimit) string { return u.Type }, map[string]hcl.Range{})
 	if d.first(s) {
 		d.claim("container", c.Name, where)
-		d.ports = append(d.ports, ports...)
+		for _, port := range ports {
+			d.ports = append(d.ports, published{port, c.Name})
+		}
 	}
 	d.unsure[c] = !portsOK
 	d.checkContainer(c, raw, s.Kind)

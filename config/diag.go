@@ -33,7 +33,15 @@ func WriteDiagnostics(w io.Writer, sources Sources, diags hcl.Diagnostics, width
 		}
 		shown := *diag
 		shown.Summary, shown.Detail = visible(diag.Summary), visible(diag.Detail)
-		if err := hcl.NewDiagnosticTextWriter(w, snippet(sources, diag), width, color).WriteDiagnostic(&shown); err != nil {
+		source := snippet(sources, diag)
+		if diag.Subject != nil { // whoever made the file has chosen its name
+			where := *diag.Subject
+			where.Filename = visible(where.Filename)
+			if shown.Subject = &where; source != nil {
+				source = Sources{where.Filename: source[diag.Subject.Filename]}
+			}
+		}
+		if err := hcl.NewDiagnosticTextWriter(w, source, width, color).WriteDiagnostic(&shown); err != nil {
 			return err
 		}
 	}
@@ -80,7 +88,7 @@ func lines(sources Sources, diag *hcl.Diagnostic) (start, end int, ok bool) {
 	} else {
 		end = len(file.Bytes)
 	}
-	return start, end, end-start <= maxSnippet
+	return start, end, end-start <= maxSnippet && !veiled(file, start, end)
 }
 
 // tidy brings diagnostics into the order of the source and drops repetitions,
@@ -136,15 +144,24 @@ func place(r hcl.Range) string {
 }
 
 // nearest finds the known name that differs from the given one in the fewest
-// letters, at most two; "" if there is none. The first wins a tie.
+// letters, at most two; "" if there is none. The first wins a tie. Of a word
+// of four letters two are half of it: they have to have changed places.
 func nearest(given string, known []string) string {
 	best, least := "", min(3, len(given))
 	for _, name := range known {
-		if distance := levenshtein.Distance(given, name, nil); distance < least {
+		distance := levenshtein.Distance(given, name, nil)
+		if distance < least && (distance < 2 || len(given) > 4 || letters(given) == letters(name)) {
 			best, least = name, distance
 		}
 	}
 	return best
+}
+
+// letters are the letters of a word in order.
+func letters(s string) string {
+	all := []byte(s)
+	slices.Sort(all)
+	return string(all)
 }
 
 // DidYouMean is a sentence, with a space before it, or nothing.

@@ -35,7 +35,7 @@ type PosJSON struct {
 
 // SnippetJSON are the lines of source that a diagnostic is about.
 type SnippetJSON struct {
-	Context   string `json:"context"` // the block they are in: service "db"
+	Context   string `json:"context"` // the blocks they are in: stage "core", service "db"
 	Code      string `json:"code"`
 	StartLine int    `json:"start_line"`
 }

@@ -4,15 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"unicode/utf8"
 
-	"github.com/hashicorp/hcl/v2/ext/tryfunc"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/customdecode"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -32,7 +36,7 @@ var standard = map[string]function.Function{
 	"trimspace": stdlib.TrimSpaceFunc, "upper": stdlib.UpperFunc,
 
 	"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc,
-	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc,
+	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": distinctFunc,
 	"element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "keys": stdlib.KeysFunc, "length": lengthFunc,
 	"lookup": stdlib.LookupFunc, "merge": stdlib.MergeFunc, "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
 	"setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc, "setsubtract": stdlib.SetSubtractFunc,
@@ -43,7 +47,7 @@ var standard = map[string]function.Function{
 	"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 	"tonumber": stdlib.MakeToFunc(cty.Number), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
 
-	"can": tryfunc.CanFunc, "try": tryfunc.TryFunc,
+	"can": canFunc, "try": tryFunc,
 	"sensitive": markFunc, "nonsensitive": unmarkFunc,
 }
 
@@ -69,14 +73,15 @@ func (d *decoder) functions() map[string]function.Function {
 	for name, f := range standard {
 		all[name] = f
 		if name != "can" && name != "try" { // they see expressions, not values
-			all[name] = bounded(name, f)
+			all[name] = d.bounded(name, f)
 		}
 	}
 	return all
 }
 
-// bounded is a function that refuses to give more than MaxValue.
-func bounded(name string, f function.Function) function.Function {
+// bounded is a function that refuses to give more than MaxValue, and to be
+// called when that has been too much in all.
+func (d *decoder) bounded(name string, f function.Function) function.Function {
 	spec := &function.Spec{Description: f.Description(), Params: f.Params(), VarParam: f.VarParam()}
 	// The real function takes its marks off and puts them on again itself.
 	for i := range spec.Params {
@@ -105,14 +110,27 @@ func bounded(name string, f function.Function) function.Function {
 		if deep[name] && nesting(text(plain[0])) > MaxNesting {
 			return cty.NilType, function.NewArgErrorf(0, "its brackets are inside each other more than %d deep", MaxNesting)
 		}
+		for _, arg := range plain {
+			d.weighs = plus(d.weighs, weightOf(arg))
+		}
+		if d.weighs > MaxWhole {
+			return cty.NilType, fmt.Errorf("functions have been given more than %d MiB in all", MaxWhole>>20)
+		}
 		return f.ReturnTypeForValues(args)
 	}
 	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		v, err := f.Call(args)
-		if err == nil && weightOf(v) > 2*MaxValue {
+		if err != nil {
+			return v, err
+		}
+		size := weightOf(v)
+		if d.weighs = plus(d.weighs, size); size > 2*MaxValue {
 			return cty.NilVal, tooLarge
 		}
-		return v, err
+		if wide(v) {
+			return cty.NilVal, fmt.Errorf("the result would have a list or map of more than %d elements", maxElements)
+		}
+		return v, nil
 	}
 	return function.New(spec)
 }
@@ -211,6 +229,28 @@ var replaceFunc = function.New(&function.Spec{
 	},
 })
 
+// distinctFunc is the library's, which compares each with each: a minute for a
+// list of 1 MiB.
+var distinctFunc = function.New(&function.Spec{
+	Params: stdlib.DistinctFunc.Params(),
+	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+	Impl: func(args []cty.Value, kind cty.Type) (cty.Value, error) {
+		var list []cty.Value
+		seen := map[int][]cty.Value{} // by hash
+		for it := args[0].ElementIterator(); it.Next(); {
+			_, v := it.Element()
+			same := func(other cty.Value) bool { return other.RawEquals(v) }
+			if h := v.Hash(); !slices.ContainsFunc(seen[h], same) {
+				seen[h], list = append(seen[h], v), append(list, v)
+			}
+		}
+		if len(list) == 0 {
+			return cty.ListValEmpty(kind.ElementType()), nil
+		}
+		return cty.ListVal(list), nil
+	},
+})
+
 // lengthFunc is Terraform's: it counts the characters of a string, too.
 var lengthFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowDynamicType: true}},
@@ -237,6 +277,69 @@ func remark(change func(cty.Value) cty.Value) function.Function {
 		Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
 		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return change(args[0]), nil },
 	})
+}
+
+// tryFunc and canFunc are those of hcl's tryfunc, but for the marks: whether
+// something sensitive can be evaluated, and what stands in for it where it
+// can't, tells of it.
+var tryFunc = function.New(&function.Spec{
+	VarParam: &function.Parameter{Name: "expressions", Type: customdecode.ExpressionClosureType},
+	Type:     function.StaticReturnType(cty.DynamicPseudoType),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if len(args) == 0 {
+			return cty.NilVal, errors.New("at least one argument is required")
+		}
+		why := "no expression succeeded:"
+		marks := cty.ValueMarks{}
+		for _, arg := range args {
+			closure := customdecode.ExpressionClosureFromVal(arg)
+			v, diags := closure.Value()
+			if !diags.HasErrors() {
+				return v.WithMarks(marks), nil
+			}
+			why += fmt.Sprintf("\n- %s (at %s): %s", diags[0].Summary, place(start(diags[0])), strings.TrimSuffix(diags[0].Detail, "."))
+			maps.Copy(marks, marksOf(closure))
+		}
+		return cty.NilVal, errors.New(why)
+	},
+})
+
+var canFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "expression", Type: customdecode.ExpressionClosureType}},
+	Type:   function.StaticReturnType(cty.Bool),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		closure := customdecode.ExpressionClosureFromVal(args[0])
+		_, diags := closure.Value()
+		return cty.BoolVal(!diags.HasErrors()).WithMarks(marksOf(closure)), nil
+	},
+})
+
+// marksOf are the marks of all that an expression is made of, but for what is
+// nonsensitive there: what it gives, if it gives anything, may have lost them.
+func marksOf(closure *customdecode.ExpressionClosure) cty.ValueMarks {
+	marks := cty.ValueMarks{}
+	open := map[hcl.Range]bool{}
+	visit(closure.Expression, func(n hclsyntax.Node) {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		switch {
+		case !ok:
+		case call.Name == "sensitive":
+			marks[sensitive] = struct{}{}
+		case call.Name == "env":
+			marks[fromEnv] = struct{}{}
+		case call.Name == "nonsensitive":
+			for _, path := range call.Variables() {
+				open[path.SourceRange()] = true
+			}
+		}
+	})
+	for _, path := range closure.Expression.Variables() {
+		if v, diags := path.TraverseAbs(closure.EvalContext); !diags.HasErrors() && !open[path.SourceRange()] {
+			_, of := v.UnmarkDeep()
+			maps.Copy(marks, of)
+		}
+	}
+	return marks
 }
 
 // envFunc is env(NAME) and env(NAME, default).

@@ -184,6 +184,35 @@ func TestAtMostTenThousandServices(t *testing.T) {
 	}
 }
 
+// Each expression, block and instance is within its own bound, and all of them
+// together are not.
+func TestTheWholeIsBounded(t *testing.T) {
+	thousand := `for_each = toset([for i in range(1000) : "i${i}"])`
+	for name, text := range map[string]string{
+		"calls":      `locals { a = [for i in range(1000) : format("%1000000d", i)] }` + "\nstage \"a\" {}",
+		"values":     "stage \"a\" {\nservice \"s\" {\n" + thousand + "\nimage = \"x\"\nenv = {\nA = \"" + strings.Repeat("x", 1_000_000) + "\"\n}\n}\n}",
+		"checks":     "stage \"a\" {\n" + strings.Repeat("health \"none\" {}\n", 1_000) + "service \"s\" {\n" + thousand + "\nimage = \"x\"\n}\n}",
+		"components": "stage \"a\" {\nservice \"s\" {\n" + thousand + "\ncomponent \"c\" {\n" + thousand + "\nimage = \"x\"\n}\n}\n}",
+	} {
+		_, _, diags := Parse("boot.hcl", []byte(text), Inputs{})
+		if len(diags) == 0 || diags[0].Summary != "Configuration too large" {
+			t.Errorf("%s: %v", name, diags)
+		}
+	}
+}
+
+func TestDistinctKeepsTheFirstOfEach(t *testing.T) {
+	file, _, diags := Parse("boot.hcl", []byte(`stage "a" {
+  service "s" {
+    image   = "x"
+    command = distinct(["b", "a", "b", "c", "a"])
+  }
+}`), Inputs{})
+	if diags.HasErrors() || strings.Join(file.Stages[0].Services[0].Containers[0].Command, "") != "bac" {
+		t.Error(diags)
+	}
+}
+
 // Near names are looked for among all services, so only a few times.
 func TestManyUnknownReferencesAreQuick(t *testing.T) {
 	var src strings.Builder

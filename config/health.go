@@ -25,6 +25,9 @@ const maxSuccesses = 1_000
 func (d *decoder) checks(blocks []*rawHealth) []Health {
 	var all []Health
 	for _, raw := range blocks {
+		if !d.charge(perCheck, d.header(raw.Block)) {
+			break
+		}
 		kind := raw.Block.Labels[0]
 		if !slices.Contains(kinds, kind) {
 			d.fail(raw.Block.LabelRanges[0], "Unknown kind of health check", "%.40q is none of %s.%s", kind, strings.Join(kinds, ", "), d.didYouMean(kind, kinds))
@@ -84,6 +87,9 @@ func (d *decoder) check(raw *rawHealth, kind string) (h Health, ok bool) {
 		Component:  h.Component,
 		Range:      d.header(raw.Block),
 	}
+	if kind == HealthNone && h.Successes == 1 && !d.given(raw.StartDelay) {
+		h.StartDelay = DefaultSettle
+	}
 	if dials(h) {
 		h.Port = port
 		h.TLS = d.tls(raw.TLS)
@@ -138,7 +144,9 @@ func (d *decoder) tls(blocks []*rawTLS) *TLS {
 }
 
 // health works out the checks of a service: its own, else those of its stage,
-// else the default of the language.
+// else the default of the language. Checks that are written are each of one
+// component; one that none of them is of still has the default, or it could
+// crash again and again in a service that is told to be ready.
 func (d *decoder) health(s *Service, own, stage []Health) []*Health {
 	var all []*Health
 	switch {
@@ -148,26 +156,29 @@ func (d *decoder) health(s *Service, own, stage []Health) []*Health {
 		}
 	case len(stage) > 0:
 		for _, h := range stage {
+			if !d.charge(perCheck, s.Range) {
+				break
+			}
 			h.Inherited = true
 			all = append(all, d.aim(s, h, s.Range, fmt.Sprintf("%s has its stage's %s check (%s): ", s.Name, h.Kind, place(h.Range)))...)
 		}
-	default:
-		for _, c := range s.Containers {
+	case s.Containers == nil:
+		all = append(all, &Health{Kind: HealthNone, Timeout: DefaultProbe, Successes: 1, StartDelay: DefaultSettle, Range: s.Range})
+	}
+	for _, c := range s.Containers {
+		if !slices.ContainsFunc(all, func(h *Health) bool { return h.Component == c.Component }) {
 			all = append(all, defaultCheck(c))
-		}
-		if s.Containers == nil {
-			all = append(all, &Health{Kind: HealthNone, Timeout: DefaultProbe, Successes: 1, Range: s.Range})
 		}
 	}
 	return all
 }
 
 // defaultCheck is tcp on the first published TCP port; a container that
-// publishes none is ready when it runs.
+// publishes none is ready when it has run for DefaultSettle.
 func defaultCheck(c *Container) *Health {
-	h := &Health{Kind: HealthNone, Timeout: DefaultProbe, Successes: 1, Component: c.Component, Range: c.Range}
-	if h.Port = firstPort(c); h.Port != 0 {
-		h.Kind = HealthTCP
+	h := &Health{Kind: HealthNone, Timeout: DefaultProbe, Successes: 1, StartDelay: DefaultSettle, Component: c.Component, Range: c.Range}
+	if port := firstPort(c); port != 0 {
+		h.Kind, h.Port, h.StartDelay = HealthTCP, port, 0
 	}
 	return h
 }

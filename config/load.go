@@ -126,7 +126,8 @@ func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
 	}
 	if diags.HasErrors() {
 		// A body with holes would give errors that are none.
-		return nil, sources, diags
+		veil(sources, hiddenText(sources))
+		return nil, sources, clarify(sources, diags)
 	}
 	dir, err := filepath.Abs(filepath.Dir(files[0].name))
 	if err != nil {
@@ -138,6 +139,8 @@ func parse(files []source, in Inputs) (*File, Sources, hcl.Diagnostics) {
 	d := newDecoder(dir, in, sources)
 	file := d.file(bodies)
 	diags = tidy(append(diags, d.diags...))
+	veil(sources, append(d.hidden, sensitiveCalls(sources)...))
+	diags = clarify(sources, diags)
 	if diags.HasErrors() {
 		return nil, sources, diags
 	}
@@ -163,9 +166,12 @@ func parseSource(file source, sources Sources) (*hcl.File, hcl.Diagnostics) {
 		parsed, diags = json.Parse(src, file.name)
 		// What a JSON file calls "in stage.core" in a snippet's heading
 		// would carry decoded control characters to the terminal.
-		parsed.Nav = nil
+		parsed.Nav = &nav{}
 	} else {
 		parsed, diags = hclsyntax.ParseConfig(src, file.name, hcl.InitialPos)
+		if body, ok := parsed.Body.(*hclsyntax.Body); ok {
+			parsed.Nav = &nav{body: body}
+		}
 	}
 	sources[file.name] = parsed
 	if !diags.HasErrors() {

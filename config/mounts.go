@@ -104,6 +104,9 @@ func (d *decoder) parseMount(s string) (m Mount, err error) {
 	case strings.Contains(source, "/"):
 		return m, fmt.Errorf("%.80q is neither a path, which begins with / or ./, nor the name of a volume", source)
 	default:
+		if label, dotted := strings.CutPrefix(source, "volume."); dotted && d.names["volume"][label].Filename != "" {
+			return m, fmt.Errorf("%.80q: a volume is named without volume: write %q", s, strings.TrimPrefix(s, "volume."))
+		}
 		m.Source, err = validName(source)
 	}
 	return m, err

@@ -71,9 +71,15 @@ func checkNetwork(name string) error {
 // parseNetworkMode reads a mode of podman-run(1) --network. Of the others,
 // private is bridge or slirp4netns depending on who runs it, and ns:PATH has
 // no counterpart on a host that has just booted.
-func parseNetworkMode(s string) (string, error) {
+func (d *decoder) parseNetworkMode(s string) (string, error) {
 	if name, ok := strings.CutPrefix(s, "container:"); ok {
+		if _, label, dotted := strings.Cut(name, "."); dotted && d.known[label] != nil {
+			return s, fmt.Errorf("%.80q is the name of no container: write %q", name, "container:"+label)
+		}
 		return s, checkName(name)
+	}
+	if name, network := strings.CutPrefix(s, "network."); network || d.names["network"][s].Filename != "" {
+		return s, fmt.Errorf("%.40q is a network: write networks = [network.%.40s]", s, name)
 	}
 	return choice("bridge", "host", "none", "container:NAME")(s)
 }

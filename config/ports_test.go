@@ -63,7 +63,7 @@ func TestHostPortsClashAsTheirAddressesDo(t *testing.T) {
 func reported(ports []Port) hcl.Diagnostics {
 	d := newDecoder(".", Inputs{}, nil)
 	for i, port := range ports {
-		d.ports = append(d.ports, at[Port]{port, hcl.Range{Filename: "boot.hcl", Start: hcl.Pos{Line: i + 1, Byte: i}, End: hcl.Pos{Line: i + 1, Byte: i + 1}}})
+		d.ports = append(d.ports, published{at: at[Port]{port, hcl.Range{Filename: "boot.hcl", Start: hcl.Pos{Line: i + 1, Byte: i}, End: hcl.Pos{Line: i + 1, Byte: i + 1}}}})
 	}
 	d.checkPorts()
 	return d.diags

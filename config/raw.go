@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -139,7 +141,7 @@ type rawHealth struct {
 	Interval   *hcl.Attribute `hcl:"interval" type:"duration" doc:"between probes; default: from 20ms growing to 1s (exec and podman: 5s)"`
 	Timeout    *hcl.Attribute `hcl:"timeout" type:"duration" doc:"of one probe; default 2s, grpc 3s"`
 	Successes  *hcl.Attribute `hcl:"successes" type:"number" doc:"in a row; default 1"`
-	StartDelay *hcl.Attribute `hcl:"start_delay" type:"duration" doc:"before the first probe; default 0s"`
+	StartDelay *hcl.Attribute `hcl:"start_delay" type:"duration" doc:"before the first probe; default 0s, of none 1s"`
 	Component  *hcl.Attribute `hcl:"component" type:"string" doc:"which one, where the service has several"`
 	Port       *hcl.Attribute `hcl:"port" type:"number" kinds:"tcp grpc http" doc:"the container's port; default: the first published TCP port"`
 	Service    *hcl.Attribute `hcl:"service" type:"string" kinds:"grpc" doc:"name asked for; default: the server as a whole"`
@@ -177,10 +179,12 @@ type schema struct {
 // has it a way to share rawContainer.
 var schemas = map[reflect.Type]*schema{}
 
-// homes are the blocks that an attribute or block goes into.
-var homes = map[string][]string{}
+// homes are the blocks that an attribute, or a block (true), goes into.
+var homes = map[string]map[bool][]string{}
 
-func init() { schemaOf(reflect.TypeFor[rawFile](), "the file itself") }
+func init() { schemaOf(reflect.TypeFor[rawFile](), theFile) }
+
+const theFile = "the file itself"
 
 func schemaOf(t reflect.Type, block string) {
 	s := &schema{fields: map[string][]int{}, kinds: map[string][]string{}}
@@ -192,7 +196,10 @@ func schemaOf(t reflect.Type, block string) {
 		}
 		name, isBlock := strings.CutSuffix(tag, ",block")
 		s.fields[name] = field.Index
-		homes[name] = append(homes[name], block)
+		if homes[name] == nil {
+			homes[name] = map[bool][]string{}
+		}
+		homes[name][isBlock] = append(homes[name][isBlock], block)
 		s.kinds[name] = strings.Fields(field.Tag.Get("kinds"))
 		if !isBlock {
 			s.attrs = append(s.attrs, name)
@@ -262,11 +269,14 @@ func (d *decoder) unsupported(unknown hcl.Diagnostics, s *schema) {
 		case s.fields[name] != nil:
 			diag.Detail += " It is a block: write " + name + " { … } without the equals sign."
 		default:
-			hint := d.didYouMean(name, slices.Concat(s.blocks, s.attrs))
+			hint := elsewhere[strings.ToLower(name)]
+			if hint != "" {
+				hint = " " + hint
+			} else {
+				hint = cmp.Or(d.didYouMean(name, slices.Concat(s.blocks, s.attrs)), home(name, !isAttr))
+			}
 			switch {
 			case hint != "":
-			case homes[name] != nil:
-				hint = " It goes into " + strings.Join(homes[name], ", ") + "."
 			case isBlock && len(s.blocks) > 0:
 				hint = " Blocks that go here: " + strings.Join(s.blocks, ", ") + "."
 			}
@@ -274,6 +284,32 @@ func (d *decoder) unsupported(unknown hcl.Diagnostics, s *schema) {
 		}
 		d.holes = d.holes || s.named && !isAttr // it may be a misspelled service
 	}
+}
+
+// home says where in the file something goes that is not where it stands.
+func home(name string, isBlock bool) string {
+	blocks := homes[name][isBlock]
+	if len(blocks) == 0 {
+		isBlock, blocks = !isBlock, homes[name][!isBlock]
+	}
+	if len(blocks) == 0 {
+		return ""
+	}
+	if i := slices.Index(blocks, "service"); i >= 0 { // a job has the same
+		blocks = slices.Insert(slices.Clone(blocks), i+1, "job")
+	}
+	last := len(blocks) - 1
+	where := "a " + blocks[last] + " block"
+	switch {
+	case blocks[0] == theFile:
+		where = "the file itself, outside of all blocks"
+	case last > 0:
+		where = "a " + strings.Join(blocks[:last], ", ") + " or " + blocks[last] + " block"
+	}
+	if isBlock {
+		return fmt.Sprintf(" A %s goes into %s.", name, where)
+	}
+	return fmt.Sprintf(" The attribute %s goes into %s.", name, where)
 }
 
 // header is the range of a block's header. In JSON there is only the name.

@@ -88,6 +88,7 @@ func Schema() LanguageSchema {
 			{"MaxServices", MaxServices, "services", "in all, jobs included"},
 			{"MaxReferences", MaxReferences, "references", "of services to others, in all; each instance of a for_each counts"},
 			{"MaxList", MaxList, "elements", "in one list, map or for_each"},
+			{"MaxWhole", MaxWhole, "bytes", "about the whole configuration: each instance of a for_each, and all that functions were given and gave"},
 			{"MaxValue", MaxValue, "bytes", "about what a variable, a local or a function gives"},
 			{"MaxSecret", MaxSecret, "bytes", "the value of a secret"},
 			{"MaxDuration", int(MaxDuration.Seconds()), "seconds", "any duration"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -48,11 +49,19 @@ func (d *decoder) within(scope *hcl.EvalContext) (back func()) {
 	return func() { d.scope = before }
 }
 
+// inPrivate shows no reason of an error in what is evaluated until back is
+// called, if it is sensitive.
+func (d *decoder) inPrivate(private bool) (back func()) {
+	before := d.private
+	d.private = private
+	return func() { d.private = before }
+}
+
 // value evaluates an expression, marks and all. It is false if that was an
 // error, which has been reported.
 func (d *decoder) value(expr hcl.Expression) (cty.Value, bool) {
 	if plain, ok := literal(expr); ok {
-		return plain, true
+		return plain, d.charge(weightOf(plain), subject(expr))
 	}
 	paths := expr.Variables()
 	if !d.resolves(paths) {
@@ -69,7 +78,7 @@ func (d *decoder) value(expr hcl.Expression) (cty.Value, bool) {
 		d.diags = append(d.diags, outOfRange(subject(expr)))
 		return cty.DynamicVal, false
 	}
-	return v, !diags.HasErrors() && v.IsWhollyKnown()
+	return v, d.charge(weightOf(v), subject(expr)) && !diags.HasErrors() && v.IsWhollyKnown()
 }
 
 // literal is the value of an expression that has no part to evaluate, which
@@ -102,7 +111,7 @@ func (d *decoder) discreet(expr hcl.Expression, diags hcl.Diagnostics) hcl.Diagn
 			diag.Detail = fmt.Sprintf("There is no function %q.%s", name, d.didYouMean(name, slices.Sorted(maps.Keys(d.outermost.Functions))))
 			continue
 		}
-		secret := d.takesPart(about, expr)
+		secret := d.private || d.takesPart(about, expr)
 		if secret {
 			diag.Detail = "The reason is not shown, since a sensitive value takes part in this."
 		}
@@ -177,8 +186,8 @@ func (d *decoder) resolve(path hcl.Traversal) bool {
 		return false
 	case "service", "job", "network":
 		d.fail(where, "Reference used as a value", "%s", map[bool]string{
-			true:  "A network is referred to in networks only.",
-			false: "A service or job is referred to in depends_on, wants and after only. What is the same for both of them can be a local.",
+			true:  "A network is referred to in networks only; its name can be written in quotes.",
+			false: "A service or job is referred to in depends_on, wants and after only. Its container is called like it; what is the same for both of them can be a local.",
 		}[root == "network"])
 		return false
 	default:
@@ -219,6 +228,9 @@ func (d *decoder) meant(name string, bare bool) string {
 			return fmt.Sprintf(" Did you mean %s.%s?", root, name)
 		}
 	}
+	if hint := elsewhereNames[name]; hint != "" && !bare {
+		return " " + hint
+	}
 	if hint := d.didYouMean(name, []string{"var", "local", "secret", "each"}); hint != "" && !bare {
 		return hint
 	}
@@ -226,6 +238,20 @@ func (d *decoder) meant(name string, bare bool) string {
 		return fmt.Sprintf(" For the text, write it in quotes: %q. Inside of a string, $${ stands for ${.", name)
 	}
 	return " Names here begin with var, local, secret or each."
+}
+
+// checkQuoted warns of text that is the name of a value: no program is given
+// such a thing often, and without quotes it would be the value.
+func (d *decoder) checkQuoted(expr hcl.Expression, v cty.Value) {
+	if _, plain := literal(expr); !plain || v.Type() != cty.String || v.IsNull() {
+		return
+	}
+	root, name, _ := strings.Cut(v.AsString(), ".")
+	if _, is := d.members[root][name]; is && root != "secret" {
+		where := subject(expr)
+		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Name in quotes", Subject: &where,
+			Detail: fmt.Sprintf("In quotes this is text. For the value of %s.%s, leave the quotes out; inside of a longer text, write ${%s.%s}.", root, name, root, name)})
+	}
 }
 
 func lookup(scope *hcl.EvalContext, name string) (cty.Value, bool) {

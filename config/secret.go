@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -11,6 +13,7 @@ import (
 // secret, so that options can follow it: "${secret.token},type=env".
 func (d *decoder) secrets(blocks []*rawSecret) (all []*Secret) {
 	for _, raw := range blocks {
+		d.hide(raw.Block, raw.File, raw.Env)
 		name, where := d.declare("secret", raw.Block)
 		d.identifier("secret", "secret", raw.Block)
 		s := &Secret{Name: name, Range: where}
@@ -24,7 +27,10 @@ func (d *decoder) secrets(blocks []*rawSecret) (all []*Secret) {
 // secret reads where the value is, and the value if it is asked for.
 func (d *decoder) secret(s *Secret, raw *rawSecret) {
 	sources := 0
-	for _, a := range []bool{d.given(raw.File), d.given(raw.Env), d.given(raw.Value)} {
+	back := d.inPrivate(true)
+	value := d.given(raw.Value)
+	back()
+	for _, a := range []bool{d.given(raw.File), d.given(raw.Env), value} {
 		if a {
 			sources++
 		}
@@ -85,11 +91,17 @@ func (s *Secret) read(getenv func(string) (string, bool)) (string, error) {
 }
 
 func (d *decoder) secretText(s *Secret, raw *rawSecret) (string, bool) {
+	defer d.inPrivate(true)()
 	v, ok := d.value(raw.Value.Expr)
 	if !ok {
 		return "", false
 	}
-	v, _ = v.UnmarkDeep()
+	v, marks := v.UnmarkDeep()
+	if len(marks) == 0 && len(raw.Value.Expr.Variables()) > 0 {
+		// It would be in a saved plan, and in each message of a mistake.
+		d.fail(subject(raw.Value.Expr), "Value of a secret in plain sight", "It is made of what is shown in plans and messages: give the variable sensitive = true, or put sensitive(…) around the local.")
+		return "", false
+	}
 	if converted, err := convert.Convert(v, cty.String); err == nil && !converted.IsNull() {
 		return converted.AsString(), true
 	}
@@ -99,6 +111,19 @@ func (d *decoder) secretText(s *Secret, raw *rawSecret) (string, bool) {
 
 // parseEnvName reads the name of a variable of the environment.
 func parseEnvName(s string) (string, error) { return s, checkEnvKey(s) }
+
+// parseSecret is the parser of secrets. What is in quotes is the name of a
+// secret that somebody else has made.
+func (d *decoder) parseSecret(s string) (SecretMount, error) {
+	name, options, more := strings.Cut(s, ",")
+	if label, dotted := strings.CutPrefix(name, "secret."); dotted && d.members["secret"][label] == ready {
+		if more {
+			return SecretMount{}, fmt.Errorf(`%.80q is the name of no secret: write "${%s},%s"`, name, name, options)
+		}
+		return SecretMount{}, fmt.Errorf("%.80q is a reference: write %.80s without quotes", name, name)
+	}
+	return parseSecret(s)
+}
 
 // attach gives a container's secrets the values of their blocks, and what a
 // block's name is for where the file gives no target.

@@ -55,7 +55,7 @@ func parseDuration(s string) (time.Duration, error) {
 	return v, nil
 }
 
-// parseDelay is parseDuration with 0, which is what start_delay is by default.
+// parseDelay is parseDuration with 0.
 func parseDelay(s string) (time.Duration, error) {
 	if v, err := time.ParseDuration(s); err == nil && v == 0 {
 		return 0, nil

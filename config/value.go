@@ -1,12 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -73,7 +75,7 @@ func (d *decoder) evalMarked(name string, expr hcl.Expression, want cty.Type, hi
 	v, marks := v.UnmarkDeep()
 	_, secret := marks[sensitive]
 	if secret && !hide {
-		d.failAt(expr, "Sensitive value", "%s is shown in plans and in Podman's own listings. A sensitive value goes into env, headers, or a secret block.", name)
+		d.failAt(expr, "Sensitive value", "%s is shown in plans and in Podman's own listings. A sensitive value goes into env, headers, or a secret block.", capital(name))
 		return v, false, false
 	}
 	converted, err := convert.Convert(v, want)
@@ -88,6 +90,7 @@ func (d *decoder) evalMarked(name string, expr hcl.Expression, want cty.Type, hi
 		d.failAt(expr, "NUL character", "There is a NUL in %s, which no program can be given.", name)
 		return v, false, false
 	}
+	d.checkQuoted(expr, v)
 	return converted, len(marks) > 0, true
 }
 
@@ -104,7 +107,24 @@ func (d *decoder) wrongType(name string, expr hcl.Expression, want string, v cty
 	case want == "map":
 		hint = fmt.Sprintf(" Write %s = { KEY = \"value\" }.", name)
 	}
-	d.failAt(expr, "Wrong type", "%s is a %s, not %s.%s", name, want, got, hint)
+	d.failAt(expr, "Wrong type", "%s is a %s, not %s.%s", capital(name), want, got, hint)
+}
+
+// capital begins a sentence with a name that is one of words; that of an
+// attribute stays as it is written.
+func capital(name string) string {
+	if rest, ok := strings.CutPrefix(name, "a"); ok && strings.Contains(name, " ") {
+		return "A" + rest
+	}
+	return name
+}
+
+// entry is what a value of a map is called, such as env.PASSWORD.
+func entry(name, key string) string {
+	if hclsyntax.ValidIdentifier(key) && len(key) < 64 {
+		return name + "." + key
+	}
+	return fmt.Sprintf("%s[%.40q]", name, key)
 }
 
 // typeName names a type as the reference does: HCL's difference between
@@ -237,12 +257,23 @@ func (d *decoder) pairs(a *hcl.Attribute, hide bool, check func(key, value strin
 	if a == nil {
 		return nil, nil
 	}
+	var marks cty.ValueMarks // of the map as a whole: its keys are out of sight as well
 	items, diags := hcl.ExprMap(a.Expr)
 	if diags.HasErrors() {
-		v, ok := d.value(a.Expr)
-		v, marks := v.Unmark()
+		var v cty.Value
+		var ok bool
+		v, ok = d.value(a.Expr)
+		v, marks = v.Unmark()
+		_, secret := marks[sensitive]
 		switch {
 		case !ok || v.IsNull():
+			return nil, nil
+		case secret && !hide:
+			d.failAt(a.Expr, "Sensitive value", "%s is shown in plans and in Podman's own listings. A sensitive value goes into env, headers, or a secret block.", a.Name)
+			return nil, nil
+		case secret:
+			d.failAt(a.Expr, "Sensitive value", "The keys of %s are names, which are shown, and of a map that is sensitive as a whole they are sensitive too. "+
+				"Say that they may be shown: { for key in nonsensitive(keys(M)) : key => M[key] }, where M is the map.", a.Name)
 			return nil, nil
 		case typeName(v.Type()) != "map":
 			if len(marks) > 0 {
@@ -268,20 +299,31 @@ func (d *decoder) pairs(a *hcl.Attribute, hide bool, check func(key, value strin
 		if !ok {
 			continue
 		}
-		value, secret, ok := d.evalMarked("an element of "+a.Name, item.Value, cty.String, hide)
+		where := subject(item.Key)
+		if key.IsNull() {
+			d.fail(where, "Null key", "A key of %s is null.", a.Name)
+			continue
+		}
+		called := entry(a.Name, key.AsString())
+		if len(marks) > 0 {
+			called = "an element of " + a.Name
+		}
+		value, secret, ok := d.evalMarked(called, item.Value, cty.String, hide)
 		if !ok {
 			continue
 		}
-		where := subject(item.Key)
 		switch {
-		case key.IsNull() || value.IsNull():
-			d.fail(where, "Null element", "An element of %s is null: give a value or leave it out.", a.Name)
+		case value.IsNull():
+			d.fail(where, "Null element", "%s is null: give a value or leave it out.", capital(called))
 			continue
 		case places[key.AsString()].Filename != "":
 			d.fail(where, "Duplicate key", "%q is in %s already, at %s.", key.AsString(), a.Name, place(places[key.AsString()]))
 			continue
 		}
 		if err := check(key.AsString(), value.AsString()); err != nil {
+			if len(marks) > 0 {
+				err = errors.New("a key is not one that can be used here; which one is not shown, since it may be a secret")
+			}
 			d.fail(where, "Invalid "+a.Name, "%s", sentence(err))
 		}
 		all[key.AsString()], places[key.AsString()] = value.AsString(), where

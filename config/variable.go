@@ -67,15 +67,26 @@ func (d *decoder) variables(blocks []*rawVariable) (all []Variable) {
 // it takes.
 func (d *decoder) variable(raw *rawVariable) (*variable, bool) {
 	name, where := d.declare("variable", raw.Block)
+	before := len(d.diags)
 	v := &variable{name: name, kind: cty.DynamicPseudoType, raw: raw, where: where, sensitive: d.boolean(raw.Sensitive, false)}
+	if v.sensitive = v.sensitive || len(d.diags) > before; v.sensitive { // what is in error may have been meant
+		d.hide(raw.Block)
+		d.discreetFiles = true
+	}
 	one(d, raw.Description, anyText)
 	ok := d.identifier("variable", "var", raw.Block)
 	if raw.Type == nil {
 		return v, ok && !d.torn[raw.Block]
 	}
+	if d.weight(raw.Type.Expr, nil) > maxExpression { // what optional(T, DEFAULT) gives
+		d.fail(subject(raw.Type.Expr), "Type too large", "A default in it is too large, or has more than %d elements.", maxElements)
+		return v, false
+	}
 	kind, defaults, diags := typeexpr.TypeConstraintWithDefaults(raw.Type.Expr)
 	for _, diag := range diags {
-		diag.Detail += " " + knownTypes
+		if diag.Detail += " " + knownTypes; v.sensitive {
+			diag.Detail = knownTypes // hcl quotes what it doesn't understand
+		}
 	}
 	d.diags = append(d.diags, diags...)
 	v.kind, v.defaults = kind, defaults
@@ -105,11 +116,11 @@ func (d *decoder) outsideValues(declared map[string]*variable) map[string]given 
 	for _, path := range d.in.VarFiles {
 		d.varFile(path, declared, values)
 	}
-	for _, pair := range d.in.Vars {
+	for i, pair := range d.in.Vars {
 		name, value, found := strings.Cut(pair, "=")
 		switch {
 		case !found:
-			d.outside("Invalid --var", fmt.Sprintf("--var takes NAME=VALUE; there is no = in %.40q.", pair))
+			d.outside("Invalid --var", fmt.Sprintf("--var takes NAME=VALUE, and there is no = in number %d of them. It is not shown, since there may be a secret in it.", i+1))
 		case declared[name] == nil:
 			if _, is := d.members["var"][name]; !is {
 				d.outside("Undeclared variable", fmt.Sprintf("--var gives a value to %q, and there is no variable block of that name.%s", name,
@@ -144,10 +155,8 @@ func (d *decoder) varFile(path string, declared map[string]*variable, values map
 	}
 	// The line may be that of a sensitive variable, or of one misspelled.
 	var extra any
-	for _, v := range declared {
-		if v.sensitive {
-			extra = unquoted{}
-		}
+	if d.discreetFiles {
+		extra = unquoted{}
 	}
 	for _, diag := range diags {
 		diag.Extra = extra
@@ -163,9 +172,6 @@ func (d *decoder) varFile(path string, declared map[string]*variable, values map
 	}
 }
 
-// unquoted marks a diagnostic that is shown without its line of source.
-type unquoted struct{}
-
 // valueOf works out the value of a variable. Neither a value from outside nor
 // a default may refer to anything: who gives them can't see what there is.
 func (d *decoder) valueOf(v *variable, value given) (cty.Value, bool) {
@@ -174,18 +180,25 @@ func (d *decoder) valueOf(v *variable, value given) (cty.Value, bool) {
 	var ok bool
 	switch {
 	case value.from == "" && v.raw.Default == nil:
-		d.fail(v.where, "No value for variable", "%s has no default, so it needs a value: --var %s=…, a --var-file, or %s%s in the environment.%s", v.name, v.name, EnvPrefix, v.name, d.described(v))
+		d.fail(v.where, noValue, "%s has no default, so it needs a value: --var %s=…, a --var-file, or %s%s in the environment.%s", v.name, v.name, EnvPrefix, v.name, d.described(v))
 		return got, false
 	case value.from == "":
 		value.from, where = "its default", subject(v.raw.Default.Expr)
 		got, ok = d.constant(v, v.raw.Default.Expr)
 	case value.expr != nil:
 		where = subject(value.expr)
+		if v.sensitive {
+			d.hidden = append(d.hidden, value.expr.Range())
+		}
 		got, ok = d.constant(v, value.expr)
 	default:
 		got, ok = d.fromText(v, value)
 	}
 	if !ok {
+		return got, false
+	}
+	if wide(got) {
+		d.refuseValue(v, where, "The value of %s, from %s, has a list or map of more than %d elements.", v.name, value.from, maxElements)
 		return got, false
 	}
 	if v.defaults != nil && !got.IsNull() {
@@ -242,6 +255,16 @@ func pathText(path cty.Path) string {
 	return strings.TrimPrefix(b.String(), ".")
 }
 
+const noValue = "No value for variable"
+
+// OnlyValuesMissing reports whether all that is wrong with a configuration is
+// that variables have been given no values.
+func OnlyValuesMissing(diags hcl.Diagnostics) bool {
+	return diags.HasErrors() && !slices.ContainsFunc(diags, func(diag *hcl.Diagnostic) bool {
+		return diag.Severity == hcl.DiagError && diag.Summary != noValue
+	})
+}
+
 // described is the description of a variable, for who has to give it.
 func (d *decoder) described(v *variable) string {
 	if text := one(d, v.raw.Description, anyText); text != "" {
@@ -261,6 +284,7 @@ func (d *decoder) constant(v *variable, expr hcl.Expression) (cty.Value, bool) {
 		d.diags = append(d.diags, diag)
 		return cty.NilVal, false
 	}
+	defer d.inPrivate(v.sensitive)()
 	return d.value(expr)
 }
 

@@ -19,9 +19,33 @@ const (
 	tooMuch       = maxExpression + 1
 	maxExponent   = 4_096   // of a number, to the base 2: 1,233 digits
 	maxShown      = 1_000   // of the values that a diagnostic quotes
+	maxElements   = 4_096   // of a list or map that is made: go-cty compares the type of each with that of each other
 	perValue      = 16      // of any value besides its text
 	perCall       = 1 << 10 // of a call besides its arguments: a guess, for what it gives is bounded by MaxValue
 )
+
+// What a service or a component, and a health check, take besides what is
+// written in them.
+const (
+	perService = 8 << 10
+	perCheck   = 1 << 10
+)
+
+// charge adds to the weight of the whole configuration: each of the bounds
+// above holds for one expression, and there may be thousands of them, for
+// thousands of instances. It is false when that has become too much, which is
+// reported once.
+func (d *decoder) charge(bytes int, where hcl.Range) bool {
+	d.weighs = plus(d.weighs, bytes)
+	if d.weighs <= MaxWhole {
+		return true
+	}
+	if !d.tooMuch {
+		d.tooMuch = true
+		d.fail(where, "Configuration too large", "With this the configuration takes more than %d MiB: each instance of a for_each, and all that functions are given and give, counts.", MaxWhole>>20)
+	}
+	return false
+}
 
 // weight is about how many bytes the value of an expression takes, and not
 // much less. iterators are the weights of the names that for expressions
@@ -60,8 +84,14 @@ func (d *decoder) nodeWeight(expr hclsyntax.Expression, iterators map[string]ite
 	case *hclsyntax.TemplateExpr:
 		return all(e.Parts)
 	case *hclsyntax.TupleConsExpr:
+		if len(e.Exprs) > maxElements {
+			return tooMuch
+		}
 		return all(e.Exprs)
 	case *hclsyntax.ObjectConsExpr:
+		if len(e.Items) > maxElements {
+			return tooMuch
+		}
 		for _, item := range e.Items {
 			sum = plus(sum, plus(weigh(item.KeyExpr), weigh(item.ValueExpr)))
 		}
@@ -241,11 +271,30 @@ func weightOf(v cty.Value) int {
 			if v.Type().IsMapType() || v.Type().IsObjectType() {
 				sum = plus(sum, len(key.AsString()))
 			}
-			sum = plus(sum, weightOf(element))
+			if sum = plus(sum, weightOf(element)); sum > maxExpression {
+				break // what has been said suffices, and to go on may take hours
+			}
 		}
 		return sum
 	}
 	return perValue
+}
+
+// wide reports whether a list or map in a value has more than maxElements.
+func wide(v cty.Value) bool {
+	v, _ = v.Unmark()
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || !v.CanIterateElements() {
+		return false
+	}
+	if v.LengthInt() > maxElements {
+		return true
+	}
+	for it := v.ElementIterator(); it.Next(); {
+		if _, element := it.Element(); wide(element) {
+			return true
+		}
+	}
+	return false
 }
 
 // plus and times stop at the largest number.

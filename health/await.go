@@ -194,10 +194,13 @@ func (p *Prober) check(ctx context.Context, h *config.Health, at []scheduler.Ins
 	// The delay counts from the start of the container, not from the first
 	// look at it: one that has been running for long is probed at once.
 	delay := min(h.StartDelay, time.Until(lastStart(at).Add(h.StartDelay)), time.Until(deadline))
+	tell := func(err error) { said(labelled(h, err)) }
+	if delay > 0 {
+		tell(fail("start_delay", "it has not run for %s yet", h.StartDelay))
+	}
 	if !sleep(ctx, delay) {
 		return ctx.Err()
 	}
-	tell := func(err error) { said(labelled(h, err)) }
 	if h.Kind == config.HealthLog {
 		return labelled(h, p.follow(ctx, h, at, deadline, tell))
 	}

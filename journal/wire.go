@@ -51,6 +51,7 @@ type (
 	}
 	serviceWire struct {
 		Name       string          `json:"name"`
+		Label      string          `json:"label,omitempty"`
 		Kind       config.Kind     `json:"kind"`
 		Containers []containerWire `json:"containers,omitempty"`
 		Existing   []string        `json:"existing,omitempty"`
@@ -228,14 +229,14 @@ func (w fileWire) file() *config.File {
 }
 
 func wireService(s *config.Service) serviceWire {
-	return serviceWire{Name: s.Name, Kind: s.Kind, Containers: each(s.Containers, wireContainer), Existing: s.Existing,
+	return serviceWire{Name: s.Name, Label: s.Label, Kind: s.Kind, Containers: each(s.Containers, wireContainer), Existing: s.Existing,
 		DependsOn: each(s.DependsOn, target), Wants: each(s.Wants, target), After: each(s.After, target),
 		Timeout: duration(s.Timeout), Attempts: s.Attempts, Health: each(s.Health, wireHealth),
 		OnDependencyRestart: s.OnDependencyRestart}
 }
 
 func (w serviceWire) service() *config.Service {
-	return &config.Service{Name: w.Name, Kind: w.Kind, Containers: each(w.Containers, containerWire.container), Existing: w.Existing,
+	return &config.Service{Name: w.Name, Label: w.Label, Kind: w.Kind, Containers: each(w.Containers, containerWire.container), Existing: w.Existing,
 		DependsOn: each(w.DependsOn, reference), Wants: each(w.Wants, reference), After: each(w.After, reference),
 		Timeout: time.Duration(w.Timeout), Attempts: w.Attempts, Health: each(w.Health, healthWire.health),
 		OnDependencyRestart: cmp.Or(w.OnDependencyRestart, config.Ignore)}
@@ -306,8 +307,10 @@ func (w healthWire) health() *config.Health {
 // Alike reports whether two services are described alike, sensitive values
 // by their fingerprints.
 func Alike(a, b *config.Service) bool {
-	one, err := json.Marshal(wireService(a))
-	two, err2 := json.Marshal(wireService(b))
+	was, is := wireService(a), wireService(b)
+	was.Label, is.Label = "", "" // the same by hand and by for_each
+	one, err := json.Marshal(was)
+	two, err2 := json.Marshal(is)
 	return err == nil && err2 == nil && bytes.Equal(one, two)
 }
 

@@ -175,12 +175,36 @@ func (c *Client) hello(ctx context.Context) error {
 	if strings.HasPrefix(c.uri, "unix:") {
 		return nil // its peer has told
 	}
-	var info struct {
-		Host struct{ Security struct{ Rootless bool } }
-	}
-	err = c.do(ctx, call{what: "ask podman about its host", path: "/info", limit: createLimit}, &info)
+	info, err := c.info(ctx)
 	c.rootless = info.Host.Security.Rootless
 	return err
+}
+
+// info is what Podman tells of itself, as far as it is used.
+type info struct {
+	Host struct {
+		Hostname string
+		Security struct{ Rootless bool }
+	}
+	Store struct{ GraphRoot string }
+}
+
+func (c *Client) info(ctx context.Context) (i info, err error) {
+	err = c.do(ctx, call{what: "ask podman about its host", path: "/info", limit: createLimit}, &i)
+	return i, err
+}
+
+// Place tells one Podman from another, whatever it is reached by. There is
+// nothing better: Podman has no ID of its own.
+type Place struct {
+	Hostname string
+	Storage  string // the directory of its containers
+}
+
+// Place asks where Podman has its containers.
+func (c *Client) Place(ctx context.Context) (Place, error) {
+	i, err := c.info(ctx)
+	return Place{i.Host.Hostname, i.Store.GraphRoot}, err
 }
 
 // dialSSH runs `ssh HOST podman system dial-stdio` and is connected to its

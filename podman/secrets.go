@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 
 	"bootgraph/config"
 )
@@ -85,8 +86,9 @@ func (h *Host) checkSecrets(ctx context.Context) (problems []error) {
 }
 
 // EnsureSecrets makes the declared secrets there, with the values that they
-// have now. Containers that have an older one keep it: Podman gives a
-// container its own copy when it is created.
+// have now. A container that mounts an older one keeps it: Podman gives it a
+// copy when it is created. One that has it in its environment gets the new one
+// at its next start.
 func (h *Host) EnsureSecrets(ctx context.Context) error {
 	for _, s := range h.file.Secrets {
 		if err := h.ensureSecret(ctx, s); err != nil {
@@ -139,26 +141,45 @@ func (h *Host) removeSecret(ctx context.Context, found *foundSecret) error {
 	return err
 }
 
-// RemoveSecrets removes the secrets that the configuration has created; with
-// orphans, only those that nothing in it needs any more.
-func (h *Host) RemoveSecrets(ctx context.Context, orphans bool) error {
+// OrphanSecrets are the secrets that the configuration has created, and that
+// nothing in it needs any more.
+func (h *Host) OrphanSecrets(ctx context.Context) (names []string, err error) {
+	used := h.usedSecrets()
+	found, err := h.ourSecrets(ctx, func(name string) bool { return !used[name] })
+	for _, f := range found {
+		names = append(names, f.Spec.Name)
+	}
+	return names, err
+}
+
+// RemoveSecrets removes the secrets that the configuration has created, of
+// these names only; nil is all of them.
+func (h *Host) RemoveSecrets(ctx context.Context, names []string) error {
+	found, err := h.ourSecrets(ctx, func(name string) bool { return names == nil || slices.Contains(names, name) })
+	errs := []error{err}
+	for _, f := range found {
+		errs = append(errs, h.removeSecret(ctx, f))
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) ourSecrets(ctx context.Context, wanted func(name string) bool) (ours []*foundSecret, err error) {
 	names, err := h.names(ctx, "secrets")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	used := h.usedSecrets()
 	var errs []error
-	for _, name := range names {
-		if orphans && used[name] {
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		if !wanted(name) {
 			continue
 		}
 		found, err := h.secret(ctx, name)
 		if err == nil && found != nil && h.secretConflict(found) == nil {
-			err = h.removeSecret(ctx, found)
+			ours = append(ours, found)
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return ours, errors.Join(errs...)
 }
 
 // usedSecrets are those that the file declares, or gives to a container.

@@ -46,11 +46,11 @@ func (b *Box) checks() string {
 	case b.Task != nil:
 		return healthText(b.Task)
 	case b.Jobs == 0:
-		return count(b.Services, "service")
+		return Count(b.Services, "service")
 	case b.Services == 0:
-		return count(b.Jobs, "job")
+		return Count(b.Jobs, "job")
 	}
-	return count(b.Services, "service") + ", " + count(b.Jobs, "job")
+	return Count(b.Services, "service") + ", " + Count(b.Jobs, "job")
 }
 
 func (b *Box) add(other *Box) {

@@ -99,7 +99,7 @@ func (p *Picture) size() string {
 	for i := range p.Boxes {
 		all.add(&p.Boxes[i])
 	}
-	return all.checks() + " in " + count(len(p.Stages), "stage")
+	return all.checks() + " in " + Count(len(p.Stages), "stage")
 }
 
 // describe says in words what the picture shows, for those who don't see it.

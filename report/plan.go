@@ -57,7 +57,10 @@ type Preview struct {
 	Runtime *Runtime                  // nil: nothing was contacted
 	Actions map[int][]ContainerAction // by task ID
 	Orphans []ContainerAction         // ours, not in the file
-	Prune   bool                      // orphans would be removed
+	// OrphanSecrets are ours, and nothing in the file needs them; known only if
+	// Prune is set.
+	OrphanSecrets []string
+	Prune         bool // orphans would be removed
 }
 
 // Changes counts the containers by action; an orphan counts only when it
@@ -70,7 +73,7 @@ func (p *Preview) Changes() map[Action]int {
 		}
 	}
 	if p.Prune {
-		n[Remove] = len(p.Orphans)
+		n[Remove] = len(p.Orphans) + len(p.OrphanSecrets)
 	}
 	return n
 }
@@ -92,10 +95,13 @@ func WritePlan(w io.Writer, p *Preview) error {
 	if len(p.Plan.Tasks) == 0 {
 		fmt.Fprintln(w, "nothing to do: no stage has a service")
 	}
-	if len(p.Orphans) > 0 {
+	if len(p.Orphans)+len(p.OrphanSecrets) > 0 {
 		fmt.Fprintf(w, "\nnot in the boot file any more%s\n", map[bool]string{false: " (--prune removes them)"}[p.Prune])
 		for _, o := range p.Orphans {
 			fmt.Fprintf(w, "  - remove  %s  %s\n", o.Name, Clean(o.Reason))
+		}
+		for _, name := range p.OrphanSecrets {
+			fmt.Fprintf(w, "  - remove  secret %s\n", Clean(name))
 		}
 	}
 	for _, st := range p.Plan.Stages {
@@ -110,7 +116,7 @@ func WritePlan(w io.Writer, p *Preview) error {
 			return err
 		}
 		chain := p.Plan.CriticalPath
-		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), count(len(chain), "step"))
+		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), Count(len(chain), "step"))
 	}
 	n := p.Changes()
 	_, err := fmt.Fprintf(w, "%d to create, %d to start, %d to replace, %d to keep, %d to remove\n", n[Create], n[Start], n[Replace], n[Keep], n[Remove])
@@ -189,6 +195,7 @@ type planDoc struct {
 	Runtime       *Runtime          `json:"runtime"`
 	Stages        []planStage       `json:"stages"`
 	Orphans       []ContainerAction `json:"orphans"`
+	OrphanSecrets []string          `json:"orphan_secrets,omitempty"`
 	Edges         []Edge            `json:"edges"`
 	CriticalPath  criticalPath      `json:"critical_path"`
 	Changes       map[Action]int    `json:"changes"`
@@ -211,7 +218,7 @@ type planService struct {
 // WritePlanJSON writes a preview as one document; CLI.md has the contract.
 func WritePlanJSON(w io.Writer, p *Preview) error {
 	doc := planDoc{FormatVersion: scheduler.FormatVersion, Name: p.Plan.Name, Runtime: p.Runtime, Stages: []planStage{},
-		Orphans: append([]ContainerAction{}, p.Orphans...), Edges: Edges(p.Plan), CriticalPath: criticalPathOf(p.Plan), Changes: p.Changes()}
+		Orphans: append([]ContainerAction{}, p.Orphans...), OrphanSecrets: p.OrphanSecrets, Edges: Edges(p.Plan), CriticalPath: criticalPathOf(p.Plan), Changes: p.Changes()}
 	for _, st := range p.Plan.Stages {
 		s := planStage{Name: st.Name, OnFailure: string(st.OnFailure), Timeout: st.Timeout.Seconds(), Services: []planService{}}
 		for _, t := range st.Tasks {

@@ -59,7 +59,7 @@ func (p *progress) line(e scheduler.Event) string {
 				p.width = max(p.width, len(s))
 			}
 		}
-		return fmt.Sprintf("booting %s: %s, %s (run %s)", e.Name, count(len(e.Stages), "stage"), count(services, "service"), e.Run)
+		return fmt.Sprintf("booting %s: %s, %s (run %s)", e.Name, Count(len(e.Stages), "stage"), Count(services, "service"), e.Run)
 	case scheduler.StageStarted:
 		return at + "stage " + e.Stage
 	case scheduler.StageDone:
@@ -71,9 +71,9 @@ func (p *progress) line(e scheduler.Event) string {
 		return strings.TrimRight(at+fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e)), " ")
 	case scheduler.StillBlocked:
 		var b strings.Builder
-		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, count(len(e.Waiting), "service"), Elapsed(e.Elapsed))
+		fmt.Fprintf(&b, "%sstage %s still waits for %s after %s:", at, e.Stage, Count(len(e.Waiting), "service"), Elapsed(e.Elapsed))
 		for _, v := range e.Waiting {
-			fmt.Fprintf(&b, "\n%12s%-*s  %-9s  %s", "", p.width, v.Service, v.State, Clean(waitingNote(v)))
+			fmt.Fprintf(&b, "\n%12s%-*s  %-9s  %s", "", p.width, v.Service, v.State, Lines(waitingNote(v), strings.Repeat(" ", 14)))
 		}
 		return b.String()
 	case scheduler.RunDone:
@@ -89,7 +89,7 @@ func serviceNote(e scheduler.Event) string {
 		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
 	}
 	if e.Kept {
-		parts = append(parts, "kept as it is")
+		parts = append(parts, "it runs already; kept as it is")
 	}
 	if e.To.Ready() || e.To == scheduler.Degraded {
 		parts = append(parts, "after "+Elapsed(e.Elapsed))
@@ -145,7 +145,7 @@ func (p *progress) summary(e scheduler.Event) string {
 		b.WriteString(strings.Join(counts, ", "))
 	}
 	for _, s := range append(roots, follow...) {
-		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Clean(s.Cause.Text))
+		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Lines(s.Cause.Text, strings.Repeat(" ", 14)))
 	}
 	return b.String()
 }

@@ -99,7 +99,20 @@ func kind(t *scheduler.Task) config.Kind {
 	return config.KindService
 }
 
-func count(n int, noun string) string {
+// Lines is Clean for text that may have several lines: those after the first
+// are indented, as what belongs to it.
+func Lines(s, indent string) string {
+	var kept []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimRight(line, " \t\r\n"); line != "" {
+			kept = append(kept, Clean(line))
+		}
+	}
+	return strings.Join(kept, "\n"+indent)
+}
+
+// Count writes a number of things.
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

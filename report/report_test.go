@@ -175,3 +175,9 @@ func TestCleanMakesTextSafeForATerminal(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesKeepsTheLinesOfACause(t *testing.T) {
+	if got, want := Lines("exited with code 1:\r\n\npanic: \x1b[31mno\n  at main\n", "    "), "exited with code 1:\n    panic: \\x1b[31mno\n      at main"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -99,7 +99,8 @@ func (f *scriptWriter) header() {
 # made from   %s
 #
 # THE VALUES OF ENVIRONMENT VARIABLES ARE IN HERE, those that are marked as
-# sensitive excepted. Keep it from who may not read them.
+# sensitive excepted. Keep it from who may not read them. Those that are marked
+# stand on the command line of podman create while that runs.
 #
 # It may be run again after it has stopped. It is less than bootgraph: services
 # are started one at a time, once, and never again. What is not ready in time
@@ -158,6 +159,9 @@ func (f *scriptWriter) resources() {
 	if f.Prune {
 		for _, o := range f.Orphans {
 			f.printf("\n# - remove  %s: %s\n! ours %[3]s || $podman rm --force --volumes %[3]s\n", Clean(o.Name), Clean(o.Reason), quote(o.Name))
+		}
+		for _, name := range f.OrphanSecrets {
+			f.printf("\n# - remove  secret %s\n! secret_ours %[2]s || $podman secret rm %[2]s\n", Clean(name), quote(name))
 		}
 	}
 	if len(f.Secrets) > 0 {

@@ -114,16 +114,42 @@ func (p *Plan) Find(name string) (*Task, error) {
 		}
 		all = append(all, t.Name)
 	}
+	for _, t := range p.Tasks {
+		if t.Service.Label == name {
+			return nil, fmt.Errorf("%s is several, name one of them, such as %s", name, t.Name)
+		}
+	}
 	return nil, fmt.Errorf("there is no service or job %q%s", name, nearest(name, all))
+}
+
+// FindAll returns the task of that name, or those of all instances of the
+// service or job with for_each that is called so in the file.
+func (p *Plan) FindAll(name string) ([]*Task, error) {
+	t, err := p.Find(name)
+	if err == nil {
+		return []*Task{t}, nil
+	}
+	var instances []*Task
+	for _, t := range p.Tasks {
+		if t.Service.Label == name {
+			instances = append(instances, t)
+		}
+	}
+	if len(instances) > 0 {
+		err = nil
+	}
+	return instances, err
 }
 
 func (p *Plan) find(names []string) (ids []int, err error) {
 	for _, name := range names {
-		t, err := p.Find(name)
+		all, err := p.FindAll(name)
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, t.ID)
+		for _, t := range all {
+			ids = append(ids, t.ID)
+		}
 	}
 	return ids, nil
 }

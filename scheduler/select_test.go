@@ -129,3 +129,15 @@ func TestDownIsTheReverseOfABoot(t *testing.T) {
 		t.Errorf("it stopped %s", got)
 	}
 }
+
+func TestALabelIsAllOfItsInstances(t *testing.T) {
+	p := shop(t, "db | w-a<db w-b<db w")
+	p.Tasks[1].Service.Label, p.Tasks[2].Service.Label = "worker", "worker"
+	some, err := p.Select(Selection{Stages: []string{"A"}, Targets: []string{"worker"}})
+	if err != nil || show(some) != "A: db | B: w-a w-b" {
+		t.Errorf("%v, %v", show(some), err)
+	}
+	if _, err := p.Find("worker"); err == nil || !strings.Contains(err.Error(), "such as w-a") {
+		t.Errorf("one of several: %v", err)
+	}
+}

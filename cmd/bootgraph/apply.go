@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/config"
 	"bootgraph/health"
 	"bootgraph/journal"
 	"bootgraph/podman"
@@ -52,9 +54,9 @@ something is degraded, failed or skipped.`,
 		var s *session
 		if saved != nil {
 			*prune = saved.Inputs.Prune
-			s, err = a.openSaved(saved)
+			s, err = a.openSaved(cmd.Context(), saved)
 		} else {
-			s, err = a.open(args, *sel, *replace, true)
+			s, err = a.open(cmd.Context(), args, *sel, *replace, true, config.Missing)
 		}
 		if err != nil {
 			return err
@@ -124,7 +126,7 @@ func (s *session) prepare(ctx context.Context, prune bool) error {
 		if err := s.removeOrphans(ctx, found); err != nil {
 			return err
 		}
-		if err := s.host.RemoveSecrets(ctx, true); err != nil {
+		if err := s.removeOrphanSecrets(ctx); err != nil {
 			return err
 		}
 	}
@@ -141,6 +143,18 @@ func (s *session) removeOrphans(ctx context.Context, found podman.Snapshot) erro
 		}
 		s.app.say("info", "removed "+orphan.Name+", which is not in the boot file any more", "removed")
 	}
+	return nil
+}
+
+func (s *session) removeOrphanSecrets(ctx context.Context) error {
+	names, err := s.host.OrphanSecrets(ctx)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	if err := s.host.RemoveSecrets(ctx, names); err != nil {
+		return err
+	}
+	s.app.say("info", "removed the secrets that nothing in the boot file needs any more: "+strings.Join(names, ", "), "removed")
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -257,7 +258,7 @@ func TestRiftBoots(t *testing.T) {
 func blocking(name string) string {
 	return fmt.Sprintf(`name = "%[1]s"
 stage "foundation" {
-  timeout = "1s"
+  timeout = "2s"
   service "%[1]s-never" {
     image = "localhost/bootgraph/server:1"
     ports = ["127.0.0.1:%[2]d:8080"]
@@ -299,6 +300,53 @@ func TestFoundationBlocksUntilItIsInterrupted(t *testing.T) {
 				t.Errorf("it leaves\n%s", got)
 			}
 		})
+	}
+}
+
+// TestInterruptedWhileTheFileIsRead: to evaluate this one takes long, and
+// nothing in hcl can be told to stop.
+func TestInterruptedWhileTheFileIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "boot.hcl")
+	if err := os.WriteFile(file, []byte(`stage "one" {
+  service "s" {
+    for_each = toset([for i in range(1000) : "i${i}"])
+    image    = "x"
+    env      = { A = join("", [for i in range(1000) : "${i}${each.key}"]) }
+  }
+}
+`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, file: file, env: os.Environ()}
+	for _, name := range []string{"validate", "graph", "plan", "apply", "down"} {
+		cmd := b.command(name)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		untilItWorks(t, cmd.Process.Pid)
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 143 {
+			t.Errorf("%s exits with %d", name, code)
+		}
+	}
+}
+
+// untilItWorks returns when a process has spent a quarter of a second of CPU.
+func untilItWorks(t *testing.T, pid int) {
+	t.Helper()
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):])) // proc_pid_stat(5): utime is the 14th, after the name in brackets
+		if ticks, _ := strconv.Atoi(fields[12]); ticks >= 25 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -455,6 +503,36 @@ stage "foundation" {
 			}
 			t.Logf("healthy %s after it listened, %s after it started", healthy.Sub(listening), listening.Sub(stamp(t, h, "late-"+name, "start")))
 		})
+	}
+}
+
+// TestACrashingComponentIsNeverReady: its service has a check that passes at
+// once and is of another component, and everything else runs already.
+func TestACrashingComponentIsNeverReady(t *testing.T) {
+	b := newBench(t, host.Shared(t), `name = "halfdead"
+stage "foundation" {
+  on_failure = "continue"
+  service "shop" {
+    component "api" {
+      image = "localhost/bootgraph/server:1"
+      env   = { TCP = ":8080" }
+    }
+    component "worker" {
+      image = "localhost/bootgraph/server:1"
+      env   = { EXIT = "1 200ms" }
+    }
+    health "tcp" {
+      component = "api"
+      port      = 8080
+    }
+  }
+}
+`)
+	for range 2 {
+		code, events := b.events()
+		if code != 3 || at(events, "shop", scheduler.Failed).IsZero() {
+			t.Errorf("apply exits with %d, and shop was not told to have failed", code)
+		}
 	}
 }
 

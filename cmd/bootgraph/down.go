@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -29,7 +31,7 @@ Volumes stay unless --volumes is given.`,
 	lockTimeout := flags.Duration("lock-timeout", 0, "how long to wait for another apply or down")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		s, err := a.open(args, scheduler.Selection{}, nil, false)
+		s, err := a.openApplied(cmd.Context(), args, scheduler.Selection{})
 		if err != nil {
 			return err
 		}
@@ -51,6 +53,7 @@ Volumes stay unless --volumes is given.`,
 
 func (s *session) down(ctx context.Context, volumes bool) error {
 	whole := len(s.plan.Tasks) == len(s.all.Tasks)
+	var stopped atomic.Bool
 	if whole {
 		// What is not in the file any more may lean on what is; nothing in the
 		// file leans on it.
@@ -65,6 +68,7 @@ func (s *session) down(ctx context.Context, volumes bool) error {
 	err := scheduler.Down(ctx, s.plan, func(ctx context.Context, t *scheduler.Task) error {
 		names, err := s.host.Down(ctx, t)
 		if len(names) > 0 {
+			stopped.Store(true)
 			s.app.say("info", fmt.Sprintf("stopped %s (%s)", t.Name, strings.Join(names, ", ")), "stopped")
 		}
 		return err
@@ -73,10 +77,17 @@ func (s *session) down(ctx context.Context, volumes bool) error {
 		err = s.host.RemoveNetworks(ctx)
 	}
 	if err == nil && whole {
-		err = s.host.RemoveSecrets(ctx, false)
+		err = s.host.RemoveSecrets(ctx, nil)
 	}
 	if err == nil && whole && volumes {
 		err = s.host.RemoveVolumes(ctx)
+	}
+	switch {
+	case err != nil:
+	case !stopped.Load():
+		s.app.say("info", "nothing had to be stopped", "nothing_to_do")
+	case whole && !volumes && len(s.file.Volumes) > 0:
+		s.app.say("info", fmt.Sprintf("kept %s, with the data; --volumes removes them", report.Count(len(s.file.Volumes), "volume")), "volumes_kept")
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bootgraph/config"
+	"bootgraph/report"
 )
 
 func (a *app) fmtCommand() *cobra.Command {
@@ -49,10 +50,10 @@ It exits with 1 if there was an error, or if --check found a file that differs.`
 			case !differs:
 			case *check:
 				told = errTold
-				_, err = fmt.Fprintln(a.stdout, layout.Path)
+				_, err = fmt.Fprintln(a.stdout, report.Clean(layout.Path))
 			default:
 				if err = replaceFile(layout.Path, layout.Canonical); err == nil {
-					_, err = fmt.Fprintln(a.stdout, layout.Path)
+					_, err = fmt.Fprintln(a.stdout, report.Clean(layout.Path))
 				}
 			}
 			if err != nil {

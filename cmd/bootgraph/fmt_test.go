@@ -56,6 +56,18 @@ func TestFmtDoesNotTouchWhatIsFormatted(t *testing.T) {
 	}
 }
 
+func TestFmtNamesFilesWithoutSteeringTheTerminal(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "\x1b]0;title\a.hcl", "a=1")
+	for _, flag := range []string{"--check", "--write"} {
+		var out bytes.Buffer
+		run([]string{"fmt", flag, "."}, &out, &out)
+		if got := out.String(); bytes.ContainsAny(out.Bytes(), "\x1b\a") || got == "" {
+			t.Errorf("%s: %q", flag, got)
+		}
+	}
+}
+
 // A write that fails leaves the old file, and nothing beside it.
 func TestReplaceFileLeavesNothingWhereItFails(t *testing.T) {
 	dir := t.TempDir()

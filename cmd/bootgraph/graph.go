@@ -50,7 +50,7 @@ func (a *app) graphCommand() *cobra.Command {
 			// arrows themselves.
 			v.Reduce = *format == "svg"
 		}
-		_, plan, err := a.load(args, false)
+		_, plan, err := a.load(cmd.Context(), args, false)
 		if err != nil {
 			return err
 		}

@@ -1,15 +1,18 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"bootgraph/config"
+	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -25,7 +28,20 @@ func bootFile(args []string) (string, error) {
 		}
 	}
 	dir, err := os.Getwd()
-	return "", errors.Join(err, fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name a file or a directory, or go there with -C", dir))
+	if err != nil {
+		return "", err
+	}
+	others, _ := filepath.Glob("*.hcl*") // of a pattern that is right
+	others = slices.DeleteFunc(others, func(name string) bool {
+		return !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".hcl.json")
+	})
+	switch {
+	case len(others) == 1:
+		return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s, but %s: name it", dir, others[0])
+	case len(others) > 1:
+		return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s, but %s and %s: name one of them, or the directory for all of them as one: .", dir, others[0], report.Count(len(others)-1, "other"))
+	}
+	return "", fmt.Errorf("there is no boot.hcl or boot.hcl.json in %s: name a file or a directory, or go there with -C", dir)
 }
 
 func absoluteBootFile(args []string) (string, error) {
@@ -49,7 +65,7 @@ type advice func(*config.File) hcl.Diagnostics
 
 // check reads, checks and compiles the boot file. secrets asks for the values
 // of secret blocks, which only those need that compare or create them.
-func (a *app) check(args []string, secrets bool, advise ...advice) (checked, error) {
+func (a *app) check(ctx context.Context, args []string, secrets bool, advise ...advice) (checked, error) {
 	path, err := bootFile(args)
 	if err != nil {
 		return checked{}, err
@@ -60,7 +76,19 @@ func (a *app) check(args []string, secrets bool, advise ...advice) (checked, err
 	case text != nil:
 		return checked{}, fmt.Errorf("%s is a saved plan, not a boot file: only apply takes it", path)
 	}
-	var c checked
+	// Nothing in hcl can be told to stop, so who is interrupted leaves it
+	// behind.
+	done := make(chan checked, 1)
+	go func() { done <- a.read(path, secrets, advise) }()
+	select {
+	case c := <-done:
+		return c, nil
+	case <-ctx.Done():
+		return checked{}, context.Cause(ctx)
+	}
+}
+
+func (a *app) read(path string, secrets bool, advise []advice) (c checked) {
 	c.file, c.sources, c.diags = config.Load(path, config.Inputs{Vars: a.vars, VarFiles: a.varFiles, Secrets: secrets})
 	if !c.diags.HasErrors() {
 		plan, more := scheduler.Compile(c.file)
@@ -71,14 +99,14 @@ func (a *app) check(args []string, secrets bool, advise ...advice) (checked, err
 			c.diags = append(c.diags, advise(c.file)...)
 		}
 	}
-	return c, nil
+	return c
 }
 
 // load is check for who goes on only with a boot file that is in order. All
 // that is wrong with it is told here, with its place; the error then is
 // errTold.
-func (a *app) load(args []string, secrets bool, advise ...advice) (*config.File, *scheduler.Plan, error) {
-	c, err := a.check(args, secrets, advise...)
+func (a *app) load(ctx context.Context, args []string, secrets bool, advise ...advice) (*config.File, *scheduler.Plan, error) {
+	c, err := a.check(ctx, args, secrets, advise...)
 	if err != nil {
 		return nil, nil, err
 	}

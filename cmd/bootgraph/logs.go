@@ -23,7 +23,7 @@ func (a *app) logsCommand() *cobra.Command {
 	follow := cmd.Flags().BoolP("follow", "f", false, "go on as more is logged")
 	tail := cmd.Flags().Int("tail", 0, "only the last `N` lines of each container (0: all)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := a.open(args[1:], scheduler.Selection{}, nil, false)
+		s, err := a.openApplied(cmd.Context(), args[1:], scheduler.Selection{})
 		if err != nil {
 			return err
 		}

@@ -163,7 +163,7 @@ func (a *app) say(level, text, code string) {
 		fmt.Fprintln(a.stderr, string(line))
 		return
 	}
-	fmt.Fprintf(a.stderr, "bootgraph: %s: %s\n", level, report.Clean(text))
+	fmt.Fprintf(a.stderr, "bootgraph: %s: %s\n", level, report.Lines(text, "  "))
 }
 
 func (a *app) color() bool {

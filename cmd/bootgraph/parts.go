@@ -37,10 +37,24 @@ func partOf(name, state string, values ...any) part {
 	return part{name, state, hex.EncodeToString(sum[:])}
 }
 
+// shown is the part that a plan is to a person: all that it says there is to do.
+func shown(plan json.RawMessage) part {
+	text, err := json.Marshal(plan) // the same, however it is indented
+	if err != nil {
+		return part{Name: wholePlan}
+	}
+	return partOf(wholePlan, "", string(text))
+}
+
 // parts are what the plan was made from: the boot file as far as it is part of
-// the plan, the Podman, and what was found there.
-func (s *session) parts(ctx context.Context, p *report.Preview, found podman.Snapshot) ([]part, error) {
-	parts := []part{s.settings(), partOf("podman", fmt.Sprintf("%s %s%s", p.Runtime.Kind, p.Runtime.Version, map[bool]string{true: ", rootless"}[p.Runtime.Rootless]))}
+// the plan, the Podman, and what was found there; and the plan as it is shown.
+func (s *session) parts(ctx context.Context, p *report.Preview, found podman.Snapshot) (parts []part, plan json.RawMessage, err error) {
+	place, err := s.client.Place(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	parts = []part{s.settings(), partOf("podman", fmt.Sprintf("%s %s%s on %s with its containers in %s", p.Runtime.Kind, p.Runtime.Version,
+		map[bool]string{true: ", rootless,"}[p.Runtime.Rootless], place.Hostname, place.Storage))}
 	for _, st := range s.plan.Stages {
 		parts = append(parts, partOf("stage "+st.Name+" of the boot file", "", st.OnFailure, st.Timeout))
 	}
@@ -66,15 +80,15 @@ func (s *session) parts(ctx context.Context, p *report.Preview, found podman.Sna
 		// Where a name points to is what a new container is made from.
 		id, err := s.host.ImageID(ctx, image)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		parts = append(parts, partOf(imagePart+image, "", id))
 	}
 	var doc bytes.Buffer
 	if err := report.WritePlanJSON(&doc, p); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return append(parts, partOf(wholePlan, "", doc.String())), nil
+	return append(parts, shown(doc.Bytes())), doc.Bytes(), nil
 }
 
 // settings are what the boot file says beside its stages.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/config"
 	"bootgraph/lint"
 	"bootgraph/podman"
 	"bootgraph/report"
@@ -41,7 +42,7 @@ writes a script that does the same with the podman command alone.`,
 			return err
 		}
 		// To plan for nothing found, nothing is compared.
-		s, err := a.open(args, *sel, *replace, !*offline || *format == "sh", lint.Check)
+		s, err := a.open(cmd.Context(), args, *sel, *replace, !*offline || *format == "sh", lint.Check, config.Missing)
 		if err != nil {
 			return err
 		}
@@ -58,9 +59,12 @@ writes a script that does the same with the podman command alone.`,
 // show makes a plan, saves it if out is set, and writes it.
 func (s *session) show(ctx context.Context, in inputs, format string, offline bool, out string) (*report.Preview, error) {
 	var p *report.Preview
+	var err error
 	if offline {
 		s.host = podman.NewHost(nil, s.file, s.replace) // to decide, which asks nobody
-		p = s.preview(s.pretendExisting(), in.Prune)
+		if p, err = s.preview(ctx, s.pretendExisting(), false); err != nil {
+			return nil, err
+		}
 	} else {
 		if err := s.connect(ctx); err != nil {
 			return nil, err
@@ -73,7 +77,9 @@ func (s *session) show(ctx context.Context, in inputs, format string, offline bo
 		if err := s.adviseOnImages(ctx); err != nil {
 			return nil, err
 		}
-		p = s.preview(found, in.Prune)
+		if p, err = s.preview(ctx, found, in.Prune); err != nil {
+			return nil, err
+		}
 		if out != "" {
 			if err := s.save(ctx, out, in, p, found); err != nil {
 				return nil, err
@@ -89,9 +95,10 @@ func (s *session) show(ctx context.Context, in inputs, format string, offline bo
 	return p, report.WritePlan(s.app.stdout, p)
 }
 
-// preview decides about each container as apply would.
-func (s *session) preview(found podman.Snapshot, prune bool) *report.Preview {
-	p := &report.Preview{Plan: s.plan, Actions: map[int][]report.ContainerAction{}, Prune: prune}
+// preview decides about each container as apply would. Podman is asked for
+// what else there is to prune.
+func (s *session) preview(ctx context.Context, found podman.Snapshot, prune bool) (p *report.Preview, err error) {
+	p = &report.Preview{Plan: s.plan, Actions: map[int][]report.ContainerAction{}, Prune: prune}
 	if s.client != nil {
 		p.Runtime = &report.Runtime{Kind: "podman", Version: s.client.Version(), Rootless: s.client.Rootless()}
 	}
@@ -99,8 +106,11 @@ func (s *session) preview(found podman.Snapshot, prune bool) *report.Preview {
 		p.Orphans = append(p.Orphans, report.ContainerAction{Name: f.Name, Image: f.Image, Action: report.Remove,
 			Reason: "it was created for service " + f.Labels[podman.LabelService]})
 	}
+	if prune {
+		p.OrphanSecrets, err = s.host.OrphanSecrets(ctx)
+	}
 	s.decide(p, found)
-	return p
+	return p, err
 }
 
 // adviseOnImages warns of what takes a look at the images. Podman is asked only

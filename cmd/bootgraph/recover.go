@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -125,8 +126,8 @@ func (s *session) easeChecks() {
 // mend a boot file: where that can't be used, it is what was last applied from
 // it instead; where there is none, and none is named, the only configuration
 // in the registry. It says so, loudly. The error is that of the boot file.
-func (a *app) openOrRegistered(args []string) (*session, error) {
-	s, err := a.open(args, scheduler.Selection{}, nil, true)
+func (a *app) openOrRegistered(ctx context.Context, args []string) (*session, error) {
+	s, err := a.open(ctx, args, scheduler.Selection{}, nil, true)
 	if err == nil {
 		return s, nil
 	}

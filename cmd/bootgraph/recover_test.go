@@ -316,7 +316,7 @@ func TestPowerOnWithABrokenBootFile(t *testing.T) {
 	opens := func(args ...string) (*session, error, string) {
 		var said bytes.Buffer
 		a := &app{stdout: t.Output(), stderr: &said, logFormat: "text"}
-		s, err := a.openOrRegistered(args)
+		s, err := a.openOrRegistered(t.Context(), args)
 		return s, err, said.String()
 	}
 	s, err, _ := opens(good)

@@ -177,15 +177,20 @@ func decodeSaved(text []byte) (*savedPlan, error) {
 	case !filepath.IsAbs(s.Inputs.File):
 		return nil, fmt.Errorf("it is damaged: the boot file is %.80q, not an absolute path", s.Inputs.File)
 	}
-	named := map[string]bool{}
+	digest := map[string]string{}
 	for _, p := range s.MadeFrom {
-		if p.Name == "" || named[p.Name] || !sha256Form.MatchString(p.Digest) {
+		if p.Name == "" || digest[p.Name] != "" || !sha256Form.MatchString(p.Digest) {
 			return nil, fmt.Errorf("it is damaged: what it says of %.80q can't be", p.Name)
 		}
-		named[p.Name] = true
+		digest[p.Name] = p.Digest
 	}
-	if !named[wholePlan] {
+	switch digest[wholePlan] {
+	case "":
 		return nil, errors.New("it is damaged: it does not say what it was made from")
+	case shown(s.Plan).Digest:
+	default:
+		// Whoever reads the file would approve of something else.
+		return nil, errors.New("it is damaged or was edited: the plan in it is not the one that was saved")
 	}
 	return &s, nil
 }
@@ -214,7 +219,7 @@ func readSaved(cmd *cobra.Command, args []string) (*savedPlan, error) {
 }
 
 // openSaved reads the boot file that a plan was made from, as it was read then.
-func (a *app) openSaved(saved *savedPlan) (*session, error) {
+func (a *app) openSaved(ctx context.Context, saved *savedPlan) (*session, error) {
 	in := saved.Inputs
 	if a.connection == "" {
 		a.connection = in.Connection
@@ -222,7 +227,7 @@ func (a *app) openSaved(saved *savedPlan) (*session, error) {
 	if err := a.giveAgain(saved); err != nil {
 		return nil, err
 	}
-	s, err := a.open([]string{in.File}, in.selection(), in.Replace, true)
+	s, err := a.open(ctx, []string{in.File}, in.selection(), in.Replace, true)
 	if err == nil {
 		s.saved = saved
 	}
@@ -252,12 +257,16 @@ func (a *app) giveAgain(saved *savedPlan) error {
 // unchanged makes the saved plan again, of what was found just now, under the
 // lock, and compares.
 func (s *session) unchanged(ctx context.Context, found podman.Snapshot) error {
-	now, err := s.parts(ctx, s.preview(found, s.saved.Inputs.Prune), found)
+	p, err := s.preview(ctx, found, s.saved.Inputs.Prune)
+	if err != nil {
+		return err
+	}
+	now, _, err := s.parts(ctx, p, found)
 	if err != nil {
 		return err
 	}
 	if list := changes(s.saved.MadeFrom, now); len(list) > 0 {
-		return fmt.Errorf("cannot apply %s: %s; make a new plan", s.saved.path, strings.Join(list, "; "))
+		return fmt.Errorf("cannot apply %s, and nothing was touched: since it was made, %s; look at a new one: bootgraph plan --out %s", s.saved.path, strings.Join(list, "; "), s.saved.path)
 	}
 	return nil
 }
@@ -334,16 +343,12 @@ func maySave(path string, offline bool) error {
 // save writes a plan that was shown. It is there whole or not at all, for this
 // user alone: it says what runs on the host.
 func (s *session) save(ctx context.Context, path string, in inputs, p *report.Preview, found podman.Snapshot) error {
-	madeFrom, err := s.parts(ctx, p, found)
+	madeFrom, plan, err := s.parts(ctx, p, found)
 	if err != nil {
 		return err
 	}
-	var plan bytes.Buffer
-	if err := report.WritePlanJSON(&plan, p); err != nil {
-		return err
-	}
 	text, err := json.MarshalIndent(savedPlan{FormatVersion: savedVersion, Kind: savedKind, Version: versionText(),
-		Inputs: in, Plan: plan.Bytes(), MadeFrom: madeFrom}, "", "  ")
+		Inputs: in, Plan: plan, MadeFrom: madeFrom}, "", "  ")
 	if err != nil {
 		return err
 	}

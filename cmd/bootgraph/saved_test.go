@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"bootgraph/testdata/host"
 )
 
 // saved is a plan as it is written, with changes to it.
@@ -14,7 +16,7 @@ func saved(t testing.TB, change ...func(*savedPlan)) []byte {
 	t.Helper()
 	s := savedPlan{FormatVersion: savedVersion, Kind: savedKind, Version: versionText(), Plan: json.RawMessage(`{}`),
 		Inputs:   inputs{File: "/srv/boot.hcl", Targets: []string{"web"}, Prune: true},
-		MadeFrom: []part{partOf("container web", "running", 1), partOf(wholePlan, "", 2)}}
+		MadeFrom: []part{partOf("container web", "running", 1), shown(json.RawMessage(`{}`))}}
 	for _, f := range change {
 		f(&s)
 	}
@@ -51,15 +53,16 @@ func TestSavedPlansAreToldByWhatTheySay(t *testing.T) {
 
 func TestDamagedPlansAreRefused(t *testing.T) {
 	for want, text := range map[string][]byte{
-		"it is damaged: unexpected end of JSON input":                      saved(t)[:200],
-		"it is damaged: invalid character '}' after top-level value":       append(saved(t), '}'),
-		`it is no saved plan: kind is "other"`:                             saved(t, func(s *savedPlan) { s.Kind = "other" }),
-		"its format_version is 2, and this bootgraph reads 1":              saved(t, func(s *savedPlan) { s.FormatVersion = 2 }),
-		"it was made by bootgraph 0.1, and this is " + versionText():       saved(t, func(s *savedPlan) { s.Version = "0.1" }),
-		`it is damaged: the boot file is "boot.hcl", not an absolute path`: saved(t, func(s *savedPlan) { s.Inputs.File = "boot.hcl" }),
-		`it is damaged: what it says of "container web" can't be`:          saved(t, func(s *savedPlan) { s.MadeFrom[0].Digest = "" }),
-		`it is damaged: what it says of "` + wholePlan + `" can't be`:      saved(t, func(s *savedPlan) { s.MadeFrom[0].Name = wholePlan }),
-		"it is damaged: it does not say what it was made from":             saved(t, func(s *savedPlan) { s.MadeFrom = nil }),
+		"it is damaged: unexpected end of JSON input":                               saved(t)[:200],
+		"it is damaged: invalid character '}' after top-level value":                append(saved(t), '}'),
+		`it is no saved plan: kind is "other"`:                                      saved(t, func(s *savedPlan) { s.Kind = "other" }),
+		"its format_version is 2, and this bootgraph reads 1":                       saved(t, func(s *savedPlan) { s.FormatVersion = 2 }),
+		"it was made by bootgraph 0.1, and this is " + versionText():                saved(t, func(s *savedPlan) { s.Version = "0.1" }),
+		`it is damaged: the boot file is "boot.hcl", not an absolute path`:          saved(t, func(s *savedPlan) { s.Inputs.File = "boot.hcl" }),
+		`it is damaged: what it says of "container web" can't be`:                   saved(t, func(s *savedPlan) { s.MadeFrom[0].Digest = "" }),
+		`it is damaged: what it says of "` + wholePlan + `" can't be`:               saved(t, func(s *savedPlan) { s.MadeFrom[0].Name = wholePlan }),
+		"it is damaged: it does not say what it was made from":                      saved(t, func(s *savedPlan) { s.MadeFrom = nil }),
+		"it is damaged or was edited: the plan in it is not the one that was saved": saved(t, func(s *savedPlan) { s.Plan = json.RawMessage(`{"a":1}`) }),
 	} {
 		if _, err := decodeSaved(text); err == nil || err.Error() != want {
 			t.Errorf("it says %v, want %s", err, want)
@@ -92,6 +95,34 @@ func TestEveryChangeIsTold(t *testing.T) {
 	}
 	if got := changes(then, then); got != nil {
 		t.Errorf("it tells %q of nothing", got)
+	}
+}
+
+// TestASavedPlanIsForOnePodman: another one is as empty as the first, so that
+// there is the very same to do.
+func TestASavedPlanIsForOnePodman(t *testing.T) {
+	b := newBench(t, host.Shared(t), `name = "elsewhere"
+stage "one" {
+  service "elsewhere-web" { image = "localhost/bootgraph/server:1" }
+}
+`)
+	plan := filepath.Join(t.TempDir(), "plan")
+	if code, _, said := b.run("plan", "--out", plan); code != 0 {
+		t.Fatal(said)
+	}
+	other, err := host.Start(host.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	there := *b
+	there.file = plan
+	code, _, said := there.run("apply", "--connection", other.URI())
+	if code != 1 || !strings.Contains(said, "podman was podman") || !strings.Contains(said, "with its containers in") {
+		t.Errorf("it exits with %d and says %s", code, said)
+	}
+	if code, _, said := there.run("apply"); code != 0 {
+		t.Errorf("where it was made it exits with %d: %s", code, said)
 	}
 }
 

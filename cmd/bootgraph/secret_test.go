@@ -237,3 +237,47 @@ stage "one" {
 		t.Errorf("it is gone: %s, %v", out, err)
 	}
 }
+
+// TestPruneShowsTheSecretsItRemoves: another configuration's stay.
+func TestPruneShowsTheSecretsItRemoves(t *testing.T) {
+	h := host.Shared(t)
+	const stage = `
+stage "one" {
+  service "pruned-web" { image = "localhost/bootgraph/server:1" }
+}
+`
+	b := newBench(t, h, `name = "pruned"
+secret "pruned-old" {
+  value = "x"
+}`+stage)
+	other := newBench(t, h, `name = "unpruned"
+secret "unpruned" {
+  value = "x"
+}
+stage "one" {
+  service "unpruned-web" { image = "localhost/bootgraph/server:1" }
+}
+`)
+	for _, b := range []*bench{b, other} {
+		if code, _, said := b.run("apply"); code != 0 {
+			t.Fatal(said)
+		}
+	}
+	if err := os.WriteFile(b.file, []byte(`name = "pruned"`+stage), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ := b.run("plan", "--prune", "--detailed-exitcode")
+	if code != 2 || !strings.Contains(out, "- remove  secret pruned-old\n") || strings.Contains(out, "unpruned") || !strings.Contains(out, "1 to remove") {
+		t.Errorf("plan exits with %d: %s", code, out)
+	}
+	if _, out, _ := b.run("plan", "--prune", "--format", "sh"); !strings.Contains(out, "! secret_ours pruned-old || $podman secret rm pruned-old") {
+		t.Errorf("the script is %s", out)
+	}
+	if code, _, said := b.run("apply", "--prune"); code != 0 || !strings.Contains(said, "removed the secrets that nothing in the boot file needs any more: pruned-old") {
+		t.Errorf("apply exits with %d: %s", code, said)
+	}
+	list, err := h.Podman(t.Context(), "secret", "ls", "--format", "{{.Name}}")
+	if err != nil || strings.Contains(string(list), "pruned-old") || !strings.Contains(string(list), "unpruned") {
+		t.Errorf("podman lists %s (%v)", list, err)
+	}
+}

@@ -28,18 +28,51 @@ type session struct {
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.
-func (a *app) open(args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
-	file, all, err := a.load(args, secrets, advise...)
+func (a *app) open(ctx context.Context, args []string, sel scheduler.Selection, replace []string, secrets bool, advise ...advice) (*session, error) {
+	file, all, err := a.load(ctx, args, secrets, advise...)
 	if err != nil {
 		return nil, err
 	}
+	return a.sessionOf(file, all, args, sel, replace)
+}
+
+// openApplied is open for commands that are about what is there, and not about
+// what is to be. Who has booted with --var need not give each value again to
+// see or to end it: where nothing but values is missing, it is what was last
+// applied from this boot file.
+func (a *app) openApplied(ctx context.Context, args []string, sel scheduler.Selection) (*session, error) {
+	c, err := a.check(ctx, args, false)
+	if err != nil {
+		return nil, err
+	}
+	if config.OnlyValuesMissing(c.diags) {
+		if name, err := registeredFrom(args); err == nil {
+			s, err := a.openRegistered(name)
+			if err == nil {
+				s.plan, err = s.all.Select(sel)
+			}
+			return s, err
+		}
+	}
+	if err := a.tell(c.sources, c.diags); err != nil {
+		return nil, err
+	}
+	return a.sessionOf(c.file, c.plan, args, sel, nil)
+}
+
+func (a *app) sessionOf(file *config.File, all *scheduler.Plan, args []string, sel scheduler.Selection, replace []string) (*session, error) {
 	plan, err := all.Select(sel)
 	if err != nil {
 		return nil, err
 	}
+	var replaced []string
 	for _, name := range replace {
-		if _, err := plan.Find(name); err != nil {
+		tasks, err := plan.FindAll(name)
+		if err != nil {
 			return nil, err
+		}
+		for _, t := range tasks {
+			replaced = append(replaced, t.Name)
 		}
 	}
 	root, err := journal.Root()
@@ -50,7 +83,7 @@ func (a *app) open(args []string, sel scheduler.Selection, replace []string, sec
 	if err != nil {
 		return nil, err
 	}
-	return &session{app: a, file: file, all: all, plan: plan, replace: replace, dir: journal.At(root, file.Name), path: path}, nil
+	return &session{app: a, file: file, all: all, plan: plan, replace: replaced, dir: journal.At(root, file.Name), path: path}, nil
 }
 
 // connect finds the Podman that the flag, the boot file or the environment

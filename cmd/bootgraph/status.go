@@ -30,7 +30,7 @@ It exits with 3 when something is not ready.`,
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
 		}
-		s, err := a.open(args, *sel, nil, false)
+		s, err := a.openApplied(cmd.Context(), args, *sel)
 		if err != nil {
 			return err
 		}

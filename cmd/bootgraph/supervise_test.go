@@ -35,7 +35,7 @@ func newSupervised(t *testing.T, h *host.Host, text string) *supervised {
 		t.Setenv(key, value)
 	}
 	a := &app{stdout: io.Discard, stderr: t.Output(), logFormat: "text"}
-	s, err := a.open([]string{v.file}, scheduler.Selection{}, nil, true)
+	s, err := a.open(t.Context(), []string{v.file}, scheduler.Selection{}, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
@@ -9,6 +10,7 @@ import (
 	"bootgraph/config"
 	"bootgraph/lint"
 	"bootgraph/report"
+	"bootgraph/scheduler"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -17,25 +19,43 @@ func (a *app) validateCommand() *cobra.Command {
 		Short: "Read and check the boot file; contacts nothing",
 	})
 	format := formatFlag(cmd, "text", "json")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err
 		}
 		if *format == "json" {
-			return a.validateJSON(args)
+			return a.validateJSON(cmd.Context(), args)
 		}
-		_, plan, err := a.load(args, false, lint.Check)
+		_, plan, err := a.load(cmd.Context(), args, false, lint.Check, config.Missing)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.stdout, "%s is valid: %d stages, %d services and jobs\n", plan.Name, len(plan.Stages), len(plan.Tasks))
+		if len(plan.Tasks) == 0 {
+			a.say("warning", "there is nothing to boot: no stage has a service or job", "empty")
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s is valid: %s, %s\n", plan.Name, report.Count(len(plan.Stages), "stage"), tally(plan))
 		return err
 	}
 	return cmd
 }
 
-func (a *app) validateJSON(args []string) error {
-	c, err := a.check(args, false, lint.Check)
+// tally counts services and jobs.
+func tally(plan *scheduler.Plan) string {
+	jobs := 0
+	for _, t := range plan.Tasks {
+		if t.Policy.Job {
+			jobs++
+		}
+	}
+	text := report.Count(len(plan.Tasks)-jobs, "service")
+	if jobs > 0 {
+		text += " and " + report.Count(jobs, "job")
+	}
+	return text
+}
+
+func (a *app) validateJSON(ctx context.Context, args []string) error {
+	c, err := a.check(ctx, args, false, lint.Check, config.Missing)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,8 @@
 # made from   what was found on podman 4.3.1
 #
 # THE VALUES OF ENVIRONMENT VARIABLES ARE IN HERE, those that are marked as
-# sensitive excepted. Keep it from who may not read them.
+# sensitive excepted. Keep it from who may not read them. Those that are marked
+# stand on the command line of podman create while that runs.
 #
 # It may be run again after it has stopped. It is less than bootgraph: services
 # are started one at a time, once, and never again. What is not ready in time

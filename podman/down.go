@@ -3,6 +3,7 @@ package podman
 import (
 	"context"
 	"slices"
+	"time"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
@@ -39,7 +40,7 @@ func (h *Host) Down(ctx context.Context, t *scheduler.Task) (names []string, err
 		if f == nil || !f.Running() {
 			continue
 		}
-		if err := h.stopExisting(ctx, f); err != nil {
+		if err := h.stop(ctx, f, stopMost); err != nil {
 			return names, err
 		}
 		names = append(names, name)
@@ -47,9 +48,34 @@ func (h *Host) Down(ctx context.Context, t *scheduler.Task) (names []string, err
 	return names, nil
 }
 
-// stopExisting stops a container that the boot file only names.
-func (h *Host) stopExisting(ctx context.Context, f *Found) error {
-	return h.do(ctx, call{what: "stop " + f.Name, method: "POST", path: containerPath(f.ID, "stop"), limit: stopMost}, nil)
+// Halt stops the containers of a task, the last one first, and removes none.
+// It returns the names of what it has stopped.
+func (h *Host) Halt(ctx context.Context, t *scheduler.Task) (names []string, err error) {
+	ctx, end := grace(ctx)
+	defer end()
+	all := slices.Clone(t.Service.Existing)
+	for _, w := range t.Service.Containers {
+		all = append(all, w.Name)
+	}
+	for i, name := range slices.Backward(all) {
+		f, err := h.container(ctx, name)
+		if err != nil {
+			return names, err
+		}
+		ours := i >= len(t.Service.Existing)
+		if f == nil || !f.Running() || ours && notOurs(h.file.Name, f) != nil {
+			continue
+		}
+		limit := time.Duration(stopMost)
+		if ours {
+			limit = f.stopTimeout() + stopExtra
+		}
+		if err := h.stop(ctx, f, limit); err != nil {
+			return names, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // stopMost bounds the stop of a container that we don't know the stop timeout of.

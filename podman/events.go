@@ -25,11 +25,8 @@ const (
 func (k *Keeper) Watch(ctx context.Context, tasks []*scheduler.Task, changed func(*scheduler.Task)) {
 	byName := map[string]*scheduler.Task{}
 	for _, t := range tasks {
-		for _, name := range t.Service.Existing {
+		for _, name := range names(t) {
 			byName[name] = t
-		}
-		for _, w := range t.Service.Containers {
-			byName[w.Name] = t
 		}
 	}
 	seen := map[event]time.Time{} // those that the next stream may repeat

@@ -393,7 +393,11 @@ func (h *Host) Stop(ctx context.Context, f *Found) error {
 	if err := h.owns(f, "stop"); err != nil {
 		return err
 	}
-	return h.do(ctx, call{what: "stop " + f.Name, method: "POST", path: containerPath(f.ID, "stop"), limit: f.stopTimeout() + stopExtra}, nil)
+	return h.stop(ctx, f, f.stopTimeout()+stopExtra)
+}
+
+func (h *Host) stop(ctx context.Context, f *Found, limit time.Duration) error {
+	return h.do(ctx, call{what: "stop " + f.Name, method: "POST", path: containerPath(f.ID, "stop"), limit: limit}, nil)
 }
 
 // Remove stops and removes a container, and its anonymous volumes if volumes

@@ -104,44 +104,30 @@ func (k *Keeper) wanted(t *scheduler.Task, was scheduler.Instance, why scheduler
 }
 
 // Halt stops the containers of a task, the last one first; see
-// scheduler.Keeper.
+// scheduler.Keeper. That they end is then nobody else's will.
 func (k *Keeper) Halt(ctx context.Context, t *scheduler.Task) error {
-	ctx, end := grace(ctx)
-	defer end()
-	for _, w := range slices.Backward(t.Service.Containers) {
-		f, err := k.container(ctx, w.Name)
-		if err != nil {
-			return err
-		}
-		if f == nil || !f.Running() {
-			continue
-		}
-		k.stopping(f.ID)
-		if err := k.Stop(ctx, f); err != nil {
-			return err
-		}
-	}
-	for _, name := range slices.Backward(t.Service.Existing) {
+	for _, name := range names(t) {
 		f, err := k.container(ctx, name)
 		if err != nil {
 			return err
 		}
-		if f == nil || !f.Running() {
-			continue
-		}
-		k.stopping(f.ID)
-		if err := k.stopExisting(ctx, f); err != nil {
-			return err
+		if f != nil && f.Running() {
+			k.mu.Lock()
+			k.life(f.ID).halted = time.Now()
+			k.mu.Unlock()
 		}
 	}
-	return nil
+	_, err := k.Host.Halt(ctx, t)
+	return err
 }
 
-// stopping notes that the end of a container is our own doing.
-func (k *Keeper) stopping(id string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.life(id).halted = time.Now()
+// names are those of the containers of a task.
+func names(t *scheduler.Task) []string {
+	list := slices.Clone(t.Service.Existing)
+	for _, w := range t.Service.Containers {
+		list = append(list, w.Name)
+	}
+	return list
 }
 
 // life is what is known of a container. The caller holds mu.

@@ -138,6 +138,8 @@ func TestKeeperTellsACrashFromSomebodysWill(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			run(t, p, "rm", "--force", "--ignore", "--time=0", "kept")
 			at := started(t, k.Host, s)
+			// Before that the kernel keeps a SIGTERM from a first process.
+			eventually(t, "it has started", func() bool { return strings.Contains(run(t, p, "logs", "kept"), "start") })
 			if o, err := k.Look(t.Context(), s, at); o != (scheduler.Outcome{}) || err != nil {
 				t.Fatalf("it runs: %+v, %v", o, err)
 			}

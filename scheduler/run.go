@@ -34,6 +34,7 @@ type Options struct {
 
 // Report is how a run came out.
 type Report struct {
+	Began   time.Time
 	Outcome Ending
 	Exit    int          // exit code: 0 ready, 1 aborted, 3 degraded, else of the Interrupt
 	Status  []Status     // by task ID
@@ -98,7 +99,7 @@ func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 			break
 		}
 	}
-	report := Report{Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status, At: r.at}
+	report := Report{Began: r.start, Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status, At: r.at}
 	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: time.Since(r.start)})
 	r.log.close()
 	report.Events = r.log.seq

@@ -55,7 +55,7 @@ func Supervise(ctx context.Context, plan *Plan, world World, opt Options, boot R
 	}
 	all.Wait()
 	s.log.close()
-	return Report{Outcome: boot.Outcome, Exit: boot.Exit, Status: s.status, At: s.at, Events: s.log.seq}
+	return Report{Began: boot.Began, Outcome: boot.Outcome, Exit: boot.Exit, Status: s.status, At: s.at, Events: s.log.seq}
 }
 
 func newSupervision(plan *Plan, world World, opt Options, boot Report) *supervision {

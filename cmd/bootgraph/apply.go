@@ -160,8 +160,7 @@ func (s *session) removeOrphanSecrets(ctx context.Context) error {
 
 // boot runs the plan, and keeps its journal and what was booted.
 func (s *session) boot(ctx context.Context, progress func(scheduler.Event), parallelism int) error {
-	began := time.Now()
-	run := journal.NewRun(began, os.Getpid())
+	run := journal.NewRun(time.Now(), os.Getpid())
 	record, err := s.dir.Create(run)
 	if err != nil {
 		return err
@@ -172,7 +171,7 @@ func (s *session) boot(ctx context.Context, progress func(scheduler.Event), para
 		s.app.say("warning", err.Error(), "journal")
 	}
 	s.keep(run, out)
-	s.booted = booted{run, began, out}
+	s.booted = booted{run, out}
 	switch out.Outcome {
 	case scheduler.EndReady:
 		return nil

@@ -22,9 +22,9 @@ type session struct {
 	replace []string
 	client  *podman.Client
 	host    *podman.Host
+	booted  booted // what boot has left
 
-	booted booted     // what boot has left
-	saved  *savedPlan // that is to be carried out; nil: whatever there is to do
+	saved *savedPlan // that is to be carried out; nil: whatever there is to do
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.

@@ -13,7 +13,6 @@ import (
 // booted is what a boot leaves to its supervision.
 type booted struct {
 	run    string
-	began  time.Time
 	report scheduler.Report
 }
 
@@ -30,7 +29,7 @@ func (s *session) supervise(ctx context.Context, after booted, parallelism int, 
 	if err != nil {
 		return err
 	}
-	keeper := &lockedKeeper{podman.NewKeeper(s.client, s.file, after.began, s.others), s.dir}
+	keeper := &lockedKeeper{podman.NewKeeper(s.client, s.file, after.report.Began, s.others), s.dir}
 	prober := health.New(keeper.Host)
 	scheduler.Supervise(ctx, s.plan, scheduler.World{Runtime: keeper, Prober: prober, Keeper: keeper, Watcher: prober},
 		scheduler.Options{Run: after.run, Parallelism: parallelism, Sinks: append(sinks, record.Add)}, after.report)

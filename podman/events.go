@@ -13,14 +13,15 @@ const (
 	// end has gone without a word is silent for ever.
 	watchLimit = 10 * time.Minute
 
-	// repeated is how far before the end of a stream the next one begins.
-	// Events of processes that end side by side may be written in another
-	// order than that of their times.
+	// repeated is how far before the begin of a stream the next one begins: how
+	// long a stream has been silent for being dead can't be known, and events
+	// of processes that end side by side may be written in another order than
+	// that of their times.
 	repeated = 5 * time.Second
 )
 
 // Watch follows Podman's events; see scheduler.Keeper. When the stream breaks,
-// since Podman's service was restarted, it is opened again from where it broke,
+// since Podman's service was restarted, it is opened again from before its begin,
 // and all tasks are to be looked at.
 func (k *Keeper) Watch(ctx context.Context, tasks []*scheduler.Task, changed func(*scheduler.Task)) {
 	byName := map[string]*scheduler.Task{}
@@ -39,7 +40,7 @@ func (k *Keeper) Watch(ctx context.Context, tasks []*scheduler.Task, changed fun
 			}
 		}
 		began := time.Now()
-		err := k.follow(ctx, since, func(e event) {
+		open, err := k.follow(ctx, since, func(e event) {
 			t := byName[e.Actor.Attributes.Name]
 			if _, again := seen[e]; t == nil || again {
 				return
@@ -50,10 +51,11 @@ func (k *Keeper) Watch(ctx context.Context, tasks []*scheduler.Task, changed fun
 			k.mu.Unlock()
 			changed(t)
 		})
-		// What came after since has been seen, up to now.
-		since = time.Now().Add(-repeated)
+		if open {
+			since = began.Add(-repeated)
+		}
 		for e, at := range seen {
-			if at.Before(since.Add(-repeated)) {
+			if at.Before(since) {
 				delete(seen, e)
 			}
 		}
@@ -66,17 +68,17 @@ func (k *Keeper) Watch(ctx context.Context, tasks []*scheduler.Task, changed fun
 	}
 }
 
-// follow reads events until the stream ends.
-func (k *Keeper) follow(ctx context.Context, since time.Time, each func(event)) error {
+// follow reads events until the stream ends, if it can be opened.
+func (k *Keeper) follow(ctx context.Context, since time.Time, each func(event)) (open bool, err error) {
 	stream, err := k.open(ctx, call{what: "follow podman's events", path: "/events", query: eventsSince(since), limit: watchLimit})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer stream.Close()
 	for lines := json.NewDecoder(stream); ; {
 		var e event
 		if err := lines.Decode(&e); err != nil {
-			return err
+			return true, err
 		}
 		each(e)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -301,5 +302,13 @@ func rangeAt(filename string, src []byte, at, size int) hcl.Range {
 
 // problem is an error at a place; detail is a format.
 func problem(where hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
-	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &where}
+	text := fmt.Sprintf(detail, args...)
+	if plainWord.MatchString(text) {
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: text, Subject: &where}
 }
+
+// plainWord finds sentences that begin as an error does, in lower case. What
+// begins with a name, of an attribute or a service, stays as it is written.
+var plainWord = regexp.MustCompile(`^(a name has|a key is|the ports of|options \S+ and|missing \S+|invalid \S+|unexpected \S+|port \d+ of) `)

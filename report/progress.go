@@ -128,26 +128,32 @@ func (p *progress) summary(e scheduler.Event) string {
 			roots = append(roots, s)
 		}
 	}
-	var counts []string
-	for _, state := range scheduler.States {
-		if n[state] > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", n[state], state))
-		}
-	}
+	counts := countStates(n)
 	var b strings.Builder
 	fmt.Fprintf(&b, "boot %s in %s: ", e.Outcome, Elapsed(e.Elapsed))
 	switch {
-	case len(counts) == 0:
+	case counts == "":
 		b.WriteString("nothing to do")
 	case p.fold.Started == 0 && e.Outcome == scheduler.EndReady:
-		b.WriteString(strings.Join(counts, ", ") + "; nothing had to be started")
+		b.WriteString(counts + "; nothing had to be started")
 	default:
-		b.WriteString(strings.Join(counts, ", "))
+		b.WriteString(counts)
 	}
 	for _, s := range append(roots, follow...) {
 		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Lines(s.Cause.Text, strings.Repeat(" ", 14)))
 	}
 	return b.String()
+}
+
+// countStates says how many services are in which state: 4 healthy, 1 degraded.
+func countStates(n map[scheduler.State]int) string {
+	var list []string
+	for _, state := range scheduler.States {
+		if n[state] > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // Fold is the state of a boot after some of its events.
@@ -192,6 +198,10 @@ func (f *Fold) Add(e scheduler.Event) {
 		s.State, s.Since, s.Attempt, s.Cause = e.To, e.Time, e.Attempt, e.Cause
 		if e.To == scheduler.Probing && !e.Kept {
 			f.Started++
+		}
+	case scheduler.ServiceNoted:
+		if i, ok := f.index[e.Service]; ok {
+			f.Services[i].Cause = e.Cause
 		}
 	case scheduler.StillBlocked:
 		for _, v := range e.Waiting {

@@ -13,6 +13,7 @@ const (
 	RunStarted   EventType = "run_started"
 	StageStarted EventType = "stage_started"
 	ServiceMoved EventType = "service"    // a service went From one state To another
+	ServiceNoted EventType = "note"       // a service that is being probed is not ready yet, because; some of many
 	StillBlocked EventType = "blocked"    // a stage that blocks is still waiting; every timeout of the stage
 	StageDone    EventType = "stage_done" // passed, or ended: see Outcome
 	RunDone      EventType = "run_done"
@@ -42,12 +43,16 @@ type Event struct {
 	Type    EventType
 	Name    string        // run_started: of the configuration
 	Stages  []StageNames  // run_started: who takes part
+	Edges   []EdgeNames   // run_started: who waits for whom
 	Stage   string        // all but run_started and run_done
-	Service string        // service
+	Service string        // service, note
 	From    State         // service
 	To      State         // service
-	Attempt int           // service: starts begun so far
-	Cause   Cause         // service: why; zero on the way to ready
+	Attempt int           // service, note: starts begun so far
+	Cause   Cause         // service, note: why; zero on the way to ready
+	Pulled  time.Duration // service, entering starting: what its image took
+	Queued  time.Duration // service, entering starting: how long it had to wait for a slot
+	Timeout time.Duration // service, entering starting: what it has until it has to be ready
 	At      []Instance    // service, entering probing: what runs
 	Kept    bool          // service, entering probing: it ran already, nothing was started
 	Delay   time.Duration // service, entering backoff: until the next start
@@ -61,6 +66,13 @@ type Event struct {
 type StageNames struct {
 	Name     string   `json:"name"`
 	Services []string `json:"services"`
+}
+
+// EdgeNames is a service that waits for another, in the form of the plan.
+type EdgeNames struct {
+	From string `json:"from"` // who is waited for
+	To   string `json:"to"`
+	Kind string `json:"kind"` // depends_on, wants, after
 }
 
 // Waiting is a service that holds up its stage.
@@ -80,6 +92,7 @@ type wire struct {
 	Type          EventType       `json:"type"`
 	Name          string          `json:"name,omitempty"`
 	Stages        []StageNames    `json:"stages,omitempty"`
+	Edges         []EdgeNames     `json:"edges,omitempty"`
 	Stage         string          `json:"stage,omitempty"`
 	Service       string          `json:"service,omitempty"`
 	From          State           `json:"from,omitempty"`
@@ -91,6 +104,9 @@ type wire struct {
 	Containers    []wireContainer `json:"containers,omitempty"`
 	Kept          bool            `json:"kept,omitempty"`
 	Delay         float64         `json:"delay_s,omitempty"`
+	Pulled        float64         `json:"pulled_s,omitempty"`
+	Queued        float64         `json:"queued_s,omitempty"`
+	Timeout       float64         `json:"timeout_s,omitempty"`
 	Waiting       []wireWaiting   `json:"waiting,omitempty"`
 	Elapsed       float64         `json:"elapsed_s"`
 	Outcome       Ending          `json:"outcome,omitempty"`
@@ -118,9 +134,10 @@ const wireTime = "2006-01-02T15:04:05.000000Z"
 // MarshalJSON writes the event as one line of the event stream.
 func (e Event) MarshalJSON() ([]byte, error) {
 	w := wire{FormatVersion: FormatVersion, Seq: e.Seq, Time: e.Time.UTC().Format(wireTime), Run: e.Run, Type: e.Type,
-		Name: e.Name, Stages: e.Stages, Stage: e.Stage, Service: e.Service, From: e.From, To: e.To,
-		Code: e.Cause.Code, Root: e.Cause.Root, Kept: e.Kept, Delay: seconds(e.Delay), Elapsed: seconds(e.Elapsed), Outcome: e.Outcome}
-	if e.Type == ServiceMoved {
+		Name: e.Name, Stages: e.Stages, Edges: e.Edges, Stage: e.Stage, Service: e.Service, From: e.From, To: e.To,
+		Code: e.Cause.Code, Root: e.Cause.Root, Kept: e.Kept, Delay: seconds(e.Delay), Pulled: seconds(e.Pulled), Queued: seconds(e.Queued),
+		Timeout: seconds(e.Timeout), Elapsed: seconds(e.Elapsed), Outcome: e.Outcome}
+	if e.Type == ServiceMoved || e.Type == ServiceNoted {
 		w.Attempt, w.Cause = &e.Attempt, &e.Cause.Text
 	}
 	if e.Type == RunDone {
@@ -146,9 +163,9 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
-	*e = Event{Seq: w.Seq, Time: at, Run: w.Run, Type: w.Type, Name: w.Name, Stages: w.Stages, Stage: w.Stage,
+	*e = Event{Seq: w.Seq, Time: at, Run: w.Run, Type: w.Type, Name: w.Name, Stages: w.Stages, Edges: w.Edges, Stage: w.Stage,
 		Service: w.Service, From: w.From, To: w.To, Cause: Cause{Code: w.Code, Root: w.Root}, Kept: w.Kept,
-		Delay: duration(w.Delay), Elapsed: duration(w.Elapsed), Outcome: w.Outcome}
+		Delay: duration(w.Delay), Pulled: duration(w.Pulled), Queued: duration(w.Queued), Timeout: duration(w.Timeout), Elapsed: duration(w.Elapsed), Outcome: w.Outcome}
 	if w.Attempt != nil {
 		e.Attempt = *w.Attempt
 	}

@@ -29,6 +29,21 @@ type Stage struct {
 	Worst time.Duration
 }
 
+// edges are who waits for whom, in the order of the plan.
+func (p *Plan) edges() (list []EdgeNames) {
+	for _, t := range p.Tasks {
+		for _, kind := range []struct {
+			name string
+			from []int
+		}{{"depends_on", t.DependsOn}, {"wants", t.Wants}, {"after", t.After}} {
+			for _, d := range kind.from {
+				list = append(list, EdgeNames{p.Tasks[d].Name, t.Name, kind.name})
+			}
+		}
+	}
+	return list
+}
+
 // Task is a service or a job on its way through a boot. Lower ID means
 // sooner, wherever there is a choice: IDs follow the stage, then the longest
 // chain that still hangs on a task, then the order of the file.

@@ -65,6 +65,9 @@ type run struct {
 	mu      sync.Mutex
 	status  []Status
 	notes   []Cause              // why a probing task is not ready yet
+	pulled  []time.Duration      // what its image took, for this attempt
+	queued  []time.Time          // since when it has waited for a slot
+	told    []telling            // of its notes
 	began   []time.Time          // of the present attempt
 	due     []time.Time          // when it has had its time
 	begun   []bool               // was made to run at least once
@@ -87,7 +90,7 @@ func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 			names[i].Services = append(names[i].Services, t.Name)
 		}
 	}
-	r.add(Event{Type: RunStarted, Name: plan.Name, Stages: names})
+	r.add(Event{Type: RunStarted, Name: plan.Name, Stages: names, Edges: plan.edges()})
 	outcome := EndReady
 	for i := range plan.Stages {
 		end := r.stage(ctx, i)
@@ -110,7 +113,7 @@ func newRun(plan *Plan, world World, opt Options) *run {
 	n := len(plan.Tasks)
 	r := &run{plan: plan, world: world, start: time.Now(), gate: newGate(opt.Parallelism), log: newEventLog(opt.Run, opt.seen, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
-		status: make([]Status, n), notes: make([]Cause, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
+		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
 		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]context.CancelFunc, len(plan.Stages))}
 	for _, t := range plan.Tasks {
 		r.status[t.ID] = Status{State: Pending}
@@ -218,9 +221,11 @@ func (r *run) admit(ctx context.Context, t *Task) Outcome {
 	if o := r.waitForDependencies(ctx, t); o.Result != Allowed {
 		return o
 	}
+	start := time.Now()
 	if err := r.world.Runtime.Prepare(ctx, t); err != nil {
 		return failure(ctx, err)
 	}
+	r.prepared(t, time.Since(start))
 	if !r.gate.enter(ctx, t.ID) {
 		return ended(ctx)
 	}
@@ -319,7 +324,9 @@ func (r *run) publish(t *Task, to Status) Status {
 		// Its clock starts here: neither a dependency nor its image nor the
 		// queue for a slot has eaten any of its time.
 		r.began[t.ID], r.notes[t.ID] = time.Now(), Cause{}
-		r.due[t.ID] = r.began[t.ID].Add(patience(t, to))
+		e.Pulled, e.Queued, e.Timeout = r.pulled[t.ID], time.Since(r.queued[t.ID]), patience(t, to)
+		r.due[t.ID] = r.began[t.ID].Add(e.Timeout)
+		r.told[t.ID] = telling{}
 	case Probing:
 		r.begun[t.ID], e.At, e.Kept = true, r.at[t.ID], from.State != Starting || r.kept(t.ID)
 	}
@@ -514,10 +521,39 @@ func (r *run) look(id int) Status {
 	return r.status[id]
 }
 
+// telling is what has been told of the notes of an attempt.
+type telling struct {
+	last  string
+	next  time.Time // not before
+	pause time.Duration
+}
+
+// Of a service that is not ready for long, a probe says why again and again.
+const (
+	tellFirst = 250 * time.Millisecond
+	tellMost  = time.Minute
+)
+
+// note takes down why a task is not ready yet. It is an event only now and
+// then: the first at once, others the more seldom the more there have been, so
+// that a boot that blocks for a week has a journal that can be read.
 func (r *run) note(t *Task, why Cause) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes[t.ID] = why
+	told, now := &r.told[t.ID], time.Now()
+	if why.Text == told.last || now.Before(told.next) {
+		return
+	}
+	told.pause = min(max(2*told.pause, tellFirst), tellMost)
+	told.last, told.next = why.Text, now.Add(told.pause)
+	r.log.add(Event{Type: ServiceNoted, Stage: r.plan.Stages[t.Stage].Name, Service: t.Name, Attempt: r.status[t.ID].Attempt, Cause: why})
+}
+
+func (r *run) prepared(t *Task, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pulled[t.ID], r.queued[t.ID] = took, time.Now()
 }
 
 func (r *run) instances(t *Task) []Instance {

@@ -235,9 +235,11 @@ func (s *supervision) admitAgain(ctx context.Context, t *Task, stale bool) Outco
 	if o := s.waitForDependencies(ctx, t); o.Result != Allowed {
 		return o
 	}
+	start := time.Now()
 	if err := s.world.Runtime.Prepare(ctx, t); err != nil {
 		return failure(ctx, err)
 	}
+	took := time.Since(start)
 	if at := s.instances(t); at != nil {
 		seen, err := s.world.Keeper.Look(ctx, t, at)
 		switch {
@@ -252,6 +254,7 @@ func (s *supervision) admitAgain(ctx context.Context, t *Task, stale bool) Outco
 			}
 		}
 	}
+	s.prepared(t, took)
 	if !s.gate.enter(ctx, t.ID) {
 		return ended(ctx)
 	}

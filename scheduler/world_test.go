@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -244,8 +245,9 @@ func checkLog(t *testing.T, p *Plan, report Report, events []Event, parallelism 
 
 // render writes an event log as text. Events of one moment come in the order
 // in which goroutines woke, so they are put into plan order; those of stages
-// keep their place.
+// keep their place. Notes are left out: they decide nothing.
 func render(p *Plan, events []Event) string {
+	events = slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return e.Type == ServiceNoted })
 	id := func(e Event) int {
 		t, err := p.Find(e.Service)
 		if err != nil {

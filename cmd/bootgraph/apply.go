@@ -76,10 +76,10 @@ type bootOptions struct {
 func bootFlags(cmd *cobra.Command) *bootOptions {
 	var o bootOptions
 	flags := cmd.Flags()
-	flags.StringVar(&o.progress, "progress", "auto", "auto, plain, json (events on standard output) or quiet")
+	flags.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json (events on standard output) or quiet")
 	flags.IntVar(&o.parallelism, "parallelism", defaultParallelism(), "starts at a time; who waits or is probed doesn't count")
 	flags.DurationVar(&o.lockTimeout, "lock-timeout", 0, "how long to wait for another apply or down")
-	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "tty", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
 	return &o
 }
 
@@ -87,7 +87,7 @@ func (o *bootOptions) check() error {
 	if o.parallelism < 1 || o.parallelism > 64 {
 		return fmt.Errorf("--parallelism is 1 to 64, not %d", o.parallelism)
 	}
-	return oneOf("progress", o.progress, "auto", "plain", "json", "quiet")
+	return oneOf("progress", o.progress, "auto", "tty", "plain", "json", "quiet")
 }
 
 // carryOut boots under the lock.
@@ -100,19 +100,26 @@ func (s *session) carryOut(ctx context.Context, command string, how bootOptions,
 	if err := s.prepare(ctx, prune); err != nil {
 		return err
 	}
-	return s.boot(ctx, s.app.progress(how.progress), how.parallelism)
+	return s.boot(ctx, how.progress, how.parallelism)
 }
 
-// progress is the sink that shows a boot. auto is plain: there is one way yet
-// to show it to a person.
-func (a *app) progress(kind string) func(scheduler.Event) {
+// progress is the sink that shows a boot; end is to be called after its last
+// event.
+func (a *app) progress(kind string) (sink func(scheduler.Event), end func()) {
+	end = func() {}
+	if kind == "auto" {
+		kind = map[bool]string{true: "tty", false: "plain"}[a.onTerminal()]
+	}
 	switch kind {
 	case "json":
-		return report.JSON(a.stdout)
+		return report.JSON(a.stdout), end
 	case "quiet":
-		return report.Quiet(a.stderr)
+		return report.Quiet(a.stderr), end
+	case "tty":
+		live := report.NewLive(a.stderr, report.LiveOptions{Size: a.size, Color: a.color(), Unicode: inUnicode()})
+		return live.Add, live.Close
 	}
-	return report.Plain(a.stderr)
+	return report.Plain(a.stderr), end
 }
 
 // prepare makes what a boot needs to stand on.
@@ -159,14 +166,16 @@ func (s *session) removeOrphanSecrets(ctx context.Context) error {
 }
 
 // boot runs the plan, and keeps its journal and what was booted.
-func (s *session) boot(ctx context.Context, progress func(scheduler.Event), parallelism int) error {
+func (s *session) boot(ctx context.Context, progress string, parallelism int) error {
 	run := journal.NewRun(time.Now(), os.Getpid())
 	record, err := s.dir.Create(run)
 	if err != nil {
 		return err
 	}
+	shown, end := s.app.progress(progress)
 	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
-		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: []func(scheduler.Event){record.Add, progress}})
+		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: []func(scheduler.Event){record.Add, shown}})
+	end()
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}

@@ -284,8 +284,8 @@ func TestFoundationBlocksUntilItIsInterrupted(t *testing.T) {
 			name := fmt.Sprintf("block%d", test.code)
 			b := newBench(t, host.Shared(t), blocking(name))
 			a := b.apply()
-			blocked := a.until("blocked", func(e scheduler.Event) bool { return e.Type == scheduler.StillBlocked })
-			if len(blocked.Waiting) != 1 || blocked.Waiting[0].Service != name+"-never" || blocked.Waiting[0].Cause.Code != "refused" {
+			blocked := a.until("blocked by one", func(e scheduler.Event) bool { return e.Type == scheduler.StillBlocked && len(e.Waiting) == 1 })
+			if blocked.Waiting[0].Service != name+"-never" || blocked.Waiting[0].Cause.Code != "refused" {
 				t.Errorf("it says it waits for %+v", blocked.Waiting)
 			}
 			a.signal(test.signal)

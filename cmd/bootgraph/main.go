@@ -166,15 +166,6 @@ func (a *app) say(level, text, code string) {
 	fmt.Fprintf(a.stderr, "bootgraph: %s: %s\n", level, report.Lines(text, "  "))
 }
 
-func (a *app) color() bool {
-	file, ok := a.stderr.(*os.File)
-	if !ok || a.noColor || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -96,6 +96,15 @@ const (
 	Abort    OnFailure = "abort"    // the boot ends; later stages never start
 )
 
+// OnDependencyRestart says what becomes of a service, after the boot, when
+// something that it depends on was started again.
+type OnDependencyRestart string
+
+const (
+	Ignore OnDependencyRestart = "ignore"  // it runs on
+	Follow OnDependencyRestart = "restart" // it is started again, once what it depends on is ready
+)
+
 // Stage is a barrier's worth of services.
 type Stage struct {
 	Name      string
@@ -128,6 +137,8 @@ type Service struct {
 	After      []Reference  // start when they have been started
 	Timeout    time.Duration
 	Attempts   int
+	// OnDependencyRestart goes by DependsOn, and has no meaning for a job.
+	OnDependencyRestart OnDependencyRestart
 	// Health has what the file says, else the stage's, else the default of
 	// the language, already worked out: never empty for a service, always
 	// empty for a job.

@@ -256,6 +256,14 @@ func (d *decoder) service(raw *rawService, name string, stage *Stage, index int,
 		Timeout:   d.duration(raw.Timeout, stage.Timeout),
 		Attempts:  int(d.integer(raw.Attempts, int64(stage.Attempts), 1, maxAttempts)),
 		Range:     where,
+
+		OnDependencyRestart: Ignore,
+	}
+	if on := one(d, raw.OnDependencyRestart, choice(Ignore, Follow)); on != "" {
+		s.OnDependencyRestart = on
+	}
+	if kind == KindJob && s.OnDependencyRestart == Follow {
+		d.fail(raw.OnDependencyRestart.NameRange, "Restart of a job", "A job that has completed is not run again: leave on_dependency_restart out, or make %s a service.", name)
 	}
 	if raw.ForEach != nil {
 		s.Label = raw.Block.Labels[0]

@@ -76,14 +76,15 @@ type rawService struct {
 	Block *hcl.Block
 	rawRepeat
 	rawContainer
-	DependsOn  *hcl.Attribute  `hcl:"depends_on" type:"list(reference)" doc:"service.X or job.X: start only when they are ready"`
-	Wants      *hcl.Attribute  `hcl:"wants" type:"list(reference)" doc:"service.X or job.X: start when they are settled, ready or not"`
-	After      *hcl.Attribute  `hcl:"after" type:"list(reference)" doc:"service.X or job.X: start when they have been started"`
-	Timeout    *hcl.Attribute  `hcl:"timeout" type:"duration" doc:"over the stage's"`
-	Attempts   *hcl.Attribute  `hcl:"attempts" type:"number" doc:"over the stage's"`
-	Containers *hcl.Attribute  `hcl:"containers" type:"list(string)" doc:"instead of image: names of existing containers, started and never created, changed or removed"`
-	Components []*rawComponent `hcl:"component,block" label:"name" doc:"instead of image: one of several containers, named SERVICE-COMPONENT"`
-	Health     []*rawHealth    `hcl:"health,block" label:"kind" doc:"any number; all must pass"`
+	DependsOn           *hcl.Attribute  `hcl:"depends_on" type:"list(reference)" doc:"service.X or job.X: start only when they are ready"`
+	Wants               *hcl.Attribute  `hcl:"wants" type:"list(reference)" doc:"service.X or job.X: start when they are settled, ready or not"`
+	After               *hcl.Attribute  `hcl:"after" type:"list(reference)" doc:"service.X or job.X: start when they have been started"`
+	Timeout             *hcl.Attribute  `hcl:"timeout" type:"duration" doc:"over the stage's"`
+	Attempts            *hcl.Attribute  `hcl:"attempts" type:"number" doc:"over the stage's"`
+	OnDependencyRestart *hcl.Attribute  `hcl:"on_dependency_restart" type:"string" doc:"under the agent, when something of depends_on was started again: ignore, or restart this service, too; default ignore"`
+	Containers          *hcl.Attribute  `hcl:"containers" type:"list(string)" doc:"instead of image: names of existing containers, started and never created, changed or removed"`
+	Components          []*rawComponent `hcl:"component,block" label:"name" doc:"instead of image: one of several containers, named SERVICE-COMPONENT"`
+	Health              []*rawHealth    `hcl:"health,block" label:"kind" doc:"any number; all must pass"`
 
 	instances []instance // what for_each makes of it, worked out before any reference to it
 }

@@ -201,28 +201,32 @@ func (p *Prober) check(ctx context.Context, h *config.Health, at []scheduler.Ins
 	if !sleep(ctx, delay) {
 		return ctx.Err()
 	}
-	var err error
+	if h.Kind == config.HealthLog {
+		return labelled(h, p.follow(ctx, h, at, deadline, tell))
+	}
+	ask, hangUp := p.probeOf(h, at)
+	defer hangUp()
+	return labelled(h, poll(ctx, h, deadline, ask, tell))
+}
+
+// probeOf is the probe of a check that asks; one that follows the log doesn't.
+// hangUp gives back what it holds.
+func (p *Prober) probeOf(h *config.Health, at []scheduler.Instance) (ask probe, hangUp func()) {
 	switch h.Kind {
 	case config.HealthTCP:
-		err = poll(ctx, h, deadline, tcpProbe(h, at), tell)
+		return tcpProbe(h, at), func() {}
 	case config.HealthGRPC:
-		probe, hangUp := grpcProbe(h, at)
-		defer hangUp()
-		err = poll(ctx, h, deadline, probe, tell)
+		return grpcProbe(h, at)
 	case config.HealthHTTP:
-		err = poll(ctx, h, deadline, httpProbe(h, at), tell)
+		return httpProbe(h, at), func() {}
 	case config.HealthExec:
-		err = poll(ctx, h, deadline, p.execProbe(h, at), tell)
+		return p.execProbe(h, at), func() {}
 	case config.HealthPodman:
-		err = poll(ctx, h, deadline, p.podmanProbe(h, at), tell)
-	case config.HealthLog:
-		err = p.follow(ctx, h, at, deadline, tell)
+		return p.podmanProbe(h, at), func() {}
 	case config.HealthNone:
-		err = poll(ctx, h, deadline, p.runningProbe(h, at), tell)
-	default:
-		panic(fmt.Sprintf("health: a check of kind %q", h.Kind)) // config lets none pass
+		return p.runningProbe(h, at), func() {}
 	}
-	return labelled(h, err)
+	panic(fmt.Sprintf("health: a check of kind %q", h.Kind)) // config lets none pass
 }
 
 // probe asks once. Nil means that the answer was "ready", a failure that it

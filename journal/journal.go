@@ -55,8 +55,13 @@ func At(root, name string) Dir { return Dir{filepath.Join(root, name)} }
 // would have every boot wait for the disk.
 type Writer struct {
 	file *os.File
+	left int64 // bytes it may still grow by
 	err  error
 }
+
+// journalMost is how large a journal may get. A boot is far below; what falls
+// every half minute, with the end of its log, gets there in days.
+const journalMost = 64 << 20
 
 // Create begins the journal of a run. The file must not exist yet.
 func (d Dir) Create(run string) (*Writer, error) {
@@ -68,7 +73,21 @@ func (d Dir) Create(run string) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep a journal: %w", err)
 	}
-	return &Writer{file: file}, nil
+	return &Writer{file: file, left: journalMost}, nil
+}
+
+// Append goes on with the journal of a run, for what comes after its boot.
+func (d Dir) Append(run string) (*Writer, error) {
+	file, err := os.OpenFile(filepath.Join(d.path, "runs", run+".jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot go on with a journal: %w", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("cannot go on with a journal: %w", err)
+	}
+	return &Writer{file: file, left: journalMost - info.Size()}, nil
 }
 
 // Add appends an event. It is a sink for scheduler.Run: an error stops the
@@ -78,6 +97,9 @@ func (w *Writer) Add(e scheduler.Event) {
 		return
 	}
 	line, err := json.Marshal(e)
+	if w.left -= int64(len(line)) + 1; err == nil && w.left < 0 {
+		err = fmt.Errorf("it has %d MiB", journalMost>>20)
+	}
 	if err == nil {
 		_, err = w.file.Write(append(line, '\n'))
 	}

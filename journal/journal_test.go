@@ -115,6 +115,89 @@ func TestLockEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestASharedLockIsWaitedFor(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	one, err := d.Share(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := d.Share(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, working := d.Working(); working {
+		t.Errorf("who shares it is taken for %+v", who)
+	}
+	got := make(chan error)
+	for range 2 { // who waits for it doesn't keep others from it
+		go func() {
+			unlock, err := d.Lock(t.Context(), "apply", time.Minute)
+			if err == nil {
+				unlock()
+			}
+			got <- err
+		}()
+	}
+	select {
+	case err := <-got:
+		t.Errorf("it was had while it was shared: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	one()
+	two()
+	for range 2 {
+		if err := <-got; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSharingWaitsForTheHolder(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	unlock, err := d.Lock(t.Context(), "apply", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, scheduler.Interrupt{Signal: "SIGINT", Exit: 130})
+	defer cancel()
+	if _, err := d.Share(ctx); err != (scheduler.Interrupt{Signal: "SIGINT", Exit: 130}) {
+		t.Errorf("got %v", err)
+	}
+	unlock()
+	release, err := d.Share(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}
+
+func TestTheLastHolderIsKnown(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	if who, ok := d.LastHolder(); ok {
+		t.Errorf("there was none, and it is %+v", who)
+	}
+	before := time.Now()
+	unlock, err := d.Lock(t.Context(), "down", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, ok := d.LastHolder(); !ok || who.Command != "down" || !who.Until.IsZero() {
+		t.Errorf("it is at work, and is %+v, %v", who, ok)
+	}
+	unlock()
+	if who, ok := d.LastHolder(); !ok || who.Since.Before(before) || who.Until.Before(who.Since) || who.Until.After(time.Now()) {
+		t.Errorf("it has ended, and is %+v, %v", who, ok)
+	}
+	other := holdInAnotherProcess(t, d)
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = other.Wait()
+	if who, ok := d.LastHolder(); !ok || who.PID != other.Process.Pid || who.Until.Before(time.Now()) {
+		t.Errorf("it was killed, and is %+v, %v", who, ok)
+	}
+}
+
 var events = []scheduler.Event{
 	{Seq: 1, Time: time.Date(2026, 11, 24, 1, 2, 3, 4000, time.UTC), Run: "r", Type: scheduler.RunStarted, Name: "rift",
 		Stages: []scheduler.StageNames{{Name: "foundation", Services: []string{"mcias"}}}},

@@ -16,6 +16,7 @@ type Holder struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"` // apply, down
 	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until,omitzero"` // zero: it holds it, or was killed
 }
 
 // Held is the error of Lock when somebody else is at work.
@@ -58,17 +59,79 @@ func (d Dir) lock(ctx context.Context, name, command string, timeout time.Durati
 		file.Close()
 		return nil, err
 	}
-	holder, _ := json.Marshal(Holder{os.Getpid(), command, time.Now().UTC()})
-	// Who reads the holder does so without the lock. It is for the message
-	// alone, so a torn read does no harm.
-	if err := errors.Join(file.Truncate(0), ignoreCount(file.WriteAt(holder, 0))); err != nil {
+	holder := Holder{PID: os.Getpid(), Command: command, Since: time.Now().UTC()}
+	if err := writeHolder(file, holder); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("cannot lock: %w", err)
 	}
 	return func() {
-		_ = file.Truncate(0)
+		holder.Until = time.Now().UTC()
+		_ = writeHolder(file, holder)
 		file.Close() // this frees the lock
 	}, nil
+}
+
+// writeHolder says who has the lock, or has had it. Who reads that does so
+// without the lock; a torn read is as good as none.
+func writeHolder(file *os.File, h Holder) error {
+	text, _ := json.Marshal(h)
+	return errors.Join(file.Truncate(0), ignoreCount(file.WriteAt(text, 0)))
+}
+
+// shareMost is how long a lock that is only shared is waited for in any case:
+// who shares it is about to put back a container, and lets go by itself.
+const shareMost = time.Minute
+
+// Share waits until nobody has the lock, and keeps others from taking it until
+// release. Any number of callers may share it, and status doesn't take it for
+// a boot.
+func (d Dir) Share(ctx context.Context) (release func(), err error) {
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot lock: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(d.path, "lock"), os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock: %w", err)
+	}
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			file.Close()
+			return nil, fmt.Errorf("cannot lock %s: %w", file.Name(), err)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			file.Close()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// killedMost is how long one who was killed may have been at work.
+const killedMost = 10 * time.Minute
+
+// LastHolder is who has the lock, or had it last. When one that was killed
+// has ended is not known; it is taken for the longest that may be.
+func (d Dir) LastHolder() (h Holder, ok bool) {
+	h, working := d.Working()
+	if working {
+		h.Until = time.Time{}
+		return h, h.PID != 0
+	}
+	file, err := os.Open(filepath.Join(d.path, "lock"))
+	if err != nil {
+		return Holder{}, false
+	}
+	defer file.Close()
+	h, _ = readHolder(file)
+	if h.Until.IsZero() {
+		h.Until = h.Since.Add(killedMost)
+	}
+	return h, h.PID != 0
 }
 
 // acquire asks ten times a second: flock(2) has no timeout, and a blocking
@@ -87,7 +150,13 @@ func (d Dir) acquire(ctx context.Context, file *os.File, timeout time.Duration) 
 		}
 		holder, named := readHolder(file)
 		patience := timeout
-		if !named {
+		switch {
+		case syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil:
+			// Nobody has it, others share it. To keep it shared meanwhile
+			// would have two who wait for it wait for each other.
+			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+			patience, holder = max(timeout, shareMost), Holder{}
+		case !named:
 			patience = max(timeout, time.Second)
 		}
 		if time.Since(begin) >= patience {
@@ -120,7 +189,7 @@ func (d Dir) Working() (Holder, bool) {
 func readHolder(file *os.File) (h Holder, named bool) {
 	data := make([]byte, 4096)
 	n, _ := file.ReadAt(data, 0)
-	return h, json.Unmarshal(data[:n], &h) == nil
+	return h, json.Unmarshal(data[:n], &h) == nil && h.Until.IsZero()
 }
 
 func ignoreCount(_ int, err error) error { return err }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,6 +61,9 @@ type (
 		Timeout    duration        `json:"timeout"`
 		Attempts   int             `json:"attempts"`
 		Health     []healthWire    `json:"health,omitempty"`
+
+		// Earlier versions have none.
+		OnDependencyRestart config.OnDependencyRestart `json:"on_dependency_restart,omitempty"`
 	}
 	containerWire struct {
 		Name        string            `json:"name"`
@@ -227,13 +231,15 @@ func (w fileWire) file() *config.File {
 func wireService(s *config.Service) serviceWire {
 	return serviceWire{Name: s.Name, Label: s.Label, Kind: s.Kind, Containers: each(s.Containers, wireContainer), Existing: s.Existing,
 		DependsOn: each(s.DependsOn, target), Wants: each(s.Wants, target), After: each(s.After, target),
-		Timeout: duration(s.Timeout), Attempts: s.Attempts, Health: each(s.Health, wireHealth)}
+		Timeout: duration(s.Timeout), Attempts: s.Attempts, Health: each(s.Health, wireHealth),
+		OnDependencyRestart: s.OnDependencyRestart}
 }
 
 func (w serviceWire) service() *config.Service {
 	return &config.Service{Name: w.Name, Label: w.Label, Kind: w.Kind, Containers: each(w.Containers, containerWire.container), Existing: w.Existing,
 		DependsOn: each(w.DependsOn, reference), Wants: each(w.Wants, reference), After: each(w.After, reference),
-		Timeout: time.Duration(w.Timeout), Attempts: w.Attempts, Health: each(w.Health, healthWire.health)}
+		Timeout: time.Duration(w.Timeout), Attempts: w.Attempts, Health: each(w.Health, healthWire.health),
+		OnDependencyRestart: cmp.Or(w.OnDependencyRestart, config.Ignore)}
 }
 
 func wireContainer(c *config.Container) containerWire {

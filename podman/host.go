@@ -28,6 +28,11 @@ type Host struct {
 	stage map[string]string // the name of each service's stage
 	pulls chan struct{}     // a slot for each pull under way
 
+	// keeping is set after the boot: what is there is started as it is. To
+	// replace what somebody has applied meanwhile from another boot file would
+	// be to fight them.
+	keeping bool
+
 	mu      sync.Mutex
 	replace map[string]bool // containers still to be replaced, because it was asked for
 }
@@ -84,6 +89,13 @@ func (h *Host) Decide(s *config.Service, found Snapshot) []Decision {
 	return list
 }
 
+func (h *Host) decide(w *config.Container, kind config.Kind, found *Found, replace bool) Decision {
+	if h.keeping && !replace && found != nil && notOurs(h.file.Name, found) == nil {
+		return wake(kind, found)
+	}
+	return Decide(h.file.Name, w, kind, found, replace)
+}
+
 // Prepare pulls the images of the containers that are to be created,
 // according to their pull policy.
 func (h *Host) Prepare(ctx context.Context, t *scheduler.Task) error {
@@ -92,7 +104,7 @@ func (h *Host) Prepare(ctx context.Context, t *scheduler.Task) error {
 		if err != nil {
 			return err
 		}
-		d := Decide(h.file.Name, w, t.Service.Kind, found, h.asked(w.Name))
+		d := h.decide(w, t.Service.Kind, found, h.asked(w.Name))
 		if d.Conflict != nil {
 			return d.Conflict
 		}
@@ -158,7 +170,7 @@ func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Contai
 	for try := 1; ; try++ {
 		before, err := h.look(ctx, w.Name)
 		if err == nil {
-			d := Decide(h.file.Name, w, s.Kind, before, force)
+			d := h.decide(w, s.Kind, before, force)
 			if d.Conflict != nil {
 				return nil, d.Conflict
 			}

@@ -273,7 +273,7 @@ func (p *painter) waitingStages() []string {
 // urgency says which states give way where there is no room: those that need
 // no attention.
 var urgency = map[scheduler.State]int{
-	scheduler.Backoff: 0, scheduler.Failed: 0, scheduler.Degraded: 0, scheduler.Probing: 1, scheduler.Starting: 1,
+	scheduler.Backoff: 0, scheduler.Failed: 0, scheduler.Degraded: 0, scheduler.Stopped: 0, scheduler.Probing: 1, scheduler.Starting: 1,
 	scheduler.Skipped: 2, scheduler.Blocked: 3, scheduler.Pending: 4, scheduler.Canceled: 4, scheduler.Completed: 5, scheduler.Healthy: 5,
 }
 
@@ -379,7 +379,7 @@ func seconds(d time.Duration) string {
 // Signs say by their form what the colour says too.
 var signOf = map[scheduler.State]rune{
 	scheduler.Pending: '·', scheduler.Blocked: '◌', scheduler.Starting: '◔', scheduler.Probing: '◑', scheduler.Backoff: '↻',
-	scheduler.Healthy: '✓', scheduler.Completed: '✓', scheduler.Degraded: '!', scheduler.Failed: '✗', scheduler.Skipped: '⊘', scheduler.Canceled: '⊘',
+	scheduler.Healthy: '✓', scheduler.Completed: '✓', scheduler.Degraded: '!', scheduler.Failed: '✗', scheduler.Stopped: '⊘', scheduler.Skipped: '⊘', scheduler.Canceled: '⊘',
 }
 
 const (

@@ -7,5 +7,9 @@
 // a boot is a fold over the list of Events that it gives.
 //
 // It knows nothing of Podman, of sockets, of printing and of files: the world
-// is three small interfaces (Runtime, Prober, Sentry), and events go to sinks.
+// is small interfaces (Runtime, Prober, Sentry; Keeper and Watcher), and events
+// go to sinks.
+//
+// Supervise goes on where Run has ended: the same policy, the same gate, the
+// same events, for what falls after the boot.
 package scheduler

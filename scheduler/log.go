@@ -23,8 +23,8 @@ type sink struct {
 	ended bool
 }
 
-func newEventLog(run string, sinks []func(Event)) *eventLog {
-	l := &eventLog{run: run}
+func newEventLog(run string, seen int, sinks []func(Event)) *eventLog {
+	l := &eventLog{run: run, seq: seen}
 	for _, take := range sinks {
 		s := &sink{more: make(chan struct{}, 1)}
 		l.sinks = append(l.sinks, s)

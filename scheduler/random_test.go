@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,6 +100,54 @@ func TestRandomWorlds(t *testing.T) {
 				}
 			}
 			boot(t, plan, script, 1+r.IntN(4), time.Duration(1+r.IntN(300))*time.Second)
+		})
+	}
+}
+
+// TestRandomFallsAreMended supervises random graphs on which falls rain down.
+// A while after the last one all is ready again, but for what somebody has
+// stopped, and what waits for that.
+func TestRandomFallsAreMended(t *testing.T) {
+	for seed := range uint64(200) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 2))
+			plan, diags := Compile(randomFile(r, 1+r.IntN(4), 8))
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			w := scenarioWorld{script: map[string][]attempt{}, parallelism: 1 + r.IntN(4), until: time.Hour}
+			stopped := map[int]bool{}
+			for _, task := range plan.Tasks {
+				if r.IntN(2) == 0 {
+					task.Service.OnDependencyRestart = config.Follow
+				}
+				w.script[task.Name] = []attempt{{start: 100 * time.Millisecond, ready: time.Duration(r.IntN(3000)) * time.Millisecond}}
+				for range r.IntN(4) {
+					if task.Policy.Job {
+						continue
+					}
+					verb := []string{"exits", "vanishes", "is-sick", "is-stopped"}[r.IntN(4)]
+					if verb == "is-sick" || verb == "exits" || verb == "vanishes" || r.IntN(4) == 0 {
+						at := 10*time.Minute + time.Duration(r.IntN(300_000))*time.Millisecond
+						w.befalls = append(w.befalls, befall{at, task.Name, verb})
+					}
+				}
+			}
+			report, _ := supervise(t, plan, w)
+			for _, task := range plan.Tasks {
+				if report.Status[task.ID].State == Stopped {
+					stopped[task.ID] = true
+				}
+			}
+			for _, task := range plan.Tasks {
+				held := func(d int) bool { return stopped[d] }
+				if slices.ContainsFunc(task.DependsOn, held) && !report.Status[task.ID].State.Ready() {
+					stopped[task.ID] = true // or waits for one that is; IDs are a topological order
+				}
+				if s := report.Status[task.ID]; !s.State.Ready() && !stopped[task.ID] {
+					t.Errorf("%s is %s: %s", task.Name, s.State, s.Cause)
+				}
+			}
 		})
 	}
 }

@@ -14,11 +14,13 @@ import (
 	"bootgraph/config"
 )
 
-// World is all that a boot needs of the outside.
+// World is all that a boot needs of the outside, and its supervision.
 type World struct {
 	Runtime Runtime
 	Prober  Prober
-	Sentry  Sentry
+	Sentry  Sentry  // Run alone
+	Keeper  Keeper  // Supervise alone
+	Watcher Watcher // Supervise alone
 }
 
 // Options of a run.
@@ -26,13 +28,18 @@ type Options struct {
 	Run         string        // ID of the run
 	Parallelism int           // starts at a time; 1 or more
 	Sinks       []func(Event) // each is called from one goroutine, in order
+
+	seen int // how many events the run has had before
 }
 
 // Report is how a run came out.
 type Report struct {
+	Began   time.Time
 	Outcome Ending
-	Exit    int      // exit code: 0 ready, 1 aborted, 3 degraded, else of the Interrupt
-	Status  []Status // by task ID
+	Exit    int          // exit code: 0 ready, 1 aborted, 3 degraded, else of the Interrupt
+	Status  []Status     // by task ID
+	At      [][]Instance // by task ID: what it was started as; nil if it was not
+	Events  int          // how many there were
 }
 
 // Interrupt is the cancellation cause (context.WithCancelCause) of a boot
@@ -67,6 +74,8 @@ type run struct {
 	at      [][]Instance         // what it runs as
 	unready []int                // by stage: how many tasks are not ready
 	passed  []context.CancelFunc // by stage: called when all of it is ready
+
+	after *supervision // nil during a boot
 }
 
 // Run boots a plan: stage after stage, each as concurrent as its dependencies
@@ -93,15 +102,16 @@ func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 			break
 		}
 	}
-	report := Report{Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status}
+	report := Report{Began: r.start, Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status, At: r.at}
 	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: time.Since(r.start)})
 	r.log.close()
+	report.Events = r.log.seq
 	return report
 }
 
 func newRun(plan *Plan, world World, opt Options) *run {
 	n := len(plan.Tasks)
-	r := &run{plan: plan, world: world, start: time.Now(), gate: newGate(opt.Parallelism), log: newEventLog(opt.Run, opt.Sinks),
+	r := &run{plan: plan, world: world, start: time.Now(), gate: newGate(opt.Parallelism), log: newEventLog(opt.Run, opt.seen, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
 		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
 		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]context.CancelFunc, len(plan.Stages))}
@@ -243,6 +253,9 @@ func (r *run) waitForDependencies(ctx context.Context, t *Task) Outcome {
 // verdict tells whether a task may start (Allowed), will never (Refused), or
 // can't be told yet. The caller holds mu.
 func (r *run) verdict(t *Task) (o Outcome, known bool) {
+	if r.after != nil {
+		return Outcome{Result: Allowed}, len(r.after.holders(t)) == 0
+	}
 	wait := false
 	for _, d := range t.DependsOn {
 		switch s := r.status[d]; {
@@ -295,6 +308,9 @@ func (r *run) publish(t *Task, to Status) Status {
 			return from
 		}
 	}
+	if r.after != nil {
+		to = r.after.moving(t, from, to)
+	}
 	r.status[t.ID] = to
 	if from.State == to.State {
 		// Late, under a policy without limit: it has another timeout.
@@ -308,11 +324,11 @@ func (r *run) publish(t *Task, to Status) Status {
 		// Its clock starts here: neither a dependency nor its image nor the
 		// queue for a slot has eaten any of its time.
 		r.began[t.ID], r.notes[t.ID] = time.Now(), Cause{}
-		r.due[t.ID] = r.began[t.ID].Add(t.Timeout)
-		e.Pulled, e.Queued, e.Timeout = r.pulled[t.ID], time.Since(r.queued[t.ID]), t.Timeout
+		e.Pulled, e.Queued, e.Timeout = r.pulled[t.ID], time.Since(r.queued[t.ID]), patience(t, to)
+		r.due[t.ID] = r.began[t.ID].Add(e.Timeout)
 		r.told[t.ID] = telling{}
 	case Probing:
-		r.begun[t.ID], e.At, e.Kept = true, r.at[t.ID], r.kept(t.ID)
+		r.begun[t.ID], e.At, e.Kept = true, r.at[t.ID], from.State != Starting || r.kept(t.ID)
 	}
 	if !r.began[t.ID].IsZero() && from.State != Backoff {
 		e.Elapsed = time.Since(r.began[t.ID])
@@ -320,12 +336,21 @@ func (r *run) publish(t *Task, to Status) Status {
 	r.count(t.Stage, from.State, to.State)
 	r.log.add(e)
 	for _, heir := range r.heirs[t.ID] {
-		select {
-		case r.wake[heir] <- struct{}{}:
-		default: // it has a token already, and has yet to look
-		}
+		signal(r.wake[heir])
+	}
+	if r.after != nil {
+		r.after.wakeBlocked()
 	}
 	return to
+}
+
+// signal leaves a token in a channel that has room for one: who finds it
+// looks for itself.
+func signal(token chan struct{}) {
+	select {
+	case token <- struct{}{}:
+	default: // there is one already
+	}
 }
 
 // kept reports whether all that a task runs as was there before the boot. The

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -23,9 +24,17 @@ import (
 //
 // and three words have a line of their own: parallelism N, interrupt D (SIGINT
 // after D), blind FROM TO (the runtime can't be asked who has fallen).
+//
+// What stands in testdata/supervise is supervised after the boot, until D after
+// its start. Meanwhile things befall services, see fakeWorld.befall:
+//
+//	until D
+//	at D NAME VERB
 func TestScenarios(t *testing.T) {
 	paths, err := filepath.Glob("../testdata/boot/*.txtar")
-	if err != nil || len(paths) == 0 {
+	after, err2 := filepath.Glob("../testdata/supervise/*.txtar")
+	paths = append(paths, after...)
+	if err := errors.Join(err, err2); err != nil || len(after) == 0 || len(paths) == len(after) {
 		t.Fatal("no scenarios", err)
 	}
 	for _, path := range paths {
@@ -43,7 +52,12 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(diags)
 			}
 			w := parseWorld(t, string(part(t, archive, "world")))
-			_, events, _ := boot(t, plan, w.script, w.parallelism, w.interrupt, func(f *fakeWorld) { f.blind = w.blind })
+			var events []Event
+			if w.until > 0 {
+				_, events = supervise(t, plan, w)
+			} else {
+				_, events, _ = boot(t, plan, w.script, w.parallelism, w.interrupt, func(f *fakeWorld) { f.blind = w.blind })
+			}
 			got := render(plan, events)
 			if *update {
 				for i := range archive.Files {
@@ -99,6 +113,14 @@ type scenarioWorld struct {
 	parallelism int
 	interrupt   time.Duration
 	blind       [2]time.Duration
+	until       time.Duration // the end of supervision; 0: there is none
+	befalls     []befall
+}
+
+// befall is what befalls a service at a time after the start of the boot.
+type befall struct {
+	at         time.Duration
+	name, verb string
 }
 
 func parseWorld(t *testing.T, text string) scenarioWorld {
@@ -126,6 +148,10 @@ func parseWorld(t *testing.T, text string) scenarioWorld {
 			w.parallelism = n
 		case "interrupt":
 			w.interrupt = must(words[1])
+		case "until":
+			w.until = must(words[1])
+		case "at":
+			w.befalls = append(w.befalls, befall{must(words[1]), words[2], words[3]})
 		case "blind":
 			w.blind = [2]time.Duration{must(words[1]), must(words[2])}
 		default:

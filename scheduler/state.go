@@ -18,20 +18,22 @@ const (
 	Completed State = "completed" // ready: a job that exited 0
 	Degraded  State = "degraded"  // it runs, but was not proven ready in time
 	Failed    State = "failed"    // it does not run
+	Stopped   State = "stopped"   // somebody has stopped it after the boot, and it stays so until the next
 	Skipped   State = "skipped"   // never started: something it depends on is not ready
 	Canceled  State = "canceled"  // the boot ended before it settled
 )
 
 // States in the order of a boot, for those who list them.
-var States = []State{Pending, Blocked, Starting, Probing, Backoff, Healthy, Completed, Degraded, Failed, Skipped, Canceled}
+var States = []State{Pending, Blocked, Starting, Probing, Backoff, Healthy, Completed, Degraded, Failed, Stopped, Skipped, Canceled}
 
 // Ready reports whether dependents may start.
 func (s State) Ready() bool { return s == Healthy || s == Completed }
 
-// Settled reports whether the state is one that a boot can end with.
+// Settled reports whether the state is one to stay in: a boot ends with it, or
+// somebody wants it so.
 func (s State) Settled() bool {
 	switch s {
-	case Healthy, Completed, Degraded, Failed, Skipped, Canceled:
+	case Healthy, Completed, Degraded, Failed, Stopped, Skipped, Canceled:
 		return true
 	}
 	return false
@@ -51,10 +53,16 @@ const (
 	Late    Result = "late"    // it runs, and the deadline passed without proof
 	Waited  Result = "waited"  // the time of the backoff is over
 	Ended   Result = "ended"   // the boot was cancelled
+
+	// Under supervision, after the boot.
+	Resumed Result = "resumed" // supervision begins
+	Unready Result = "unready" // it runs, and its health checks don't pass any more
+	Renewed Result = "renewed" // something it depends on was started again, and is ready
+	Halted  Result = "halted"  // somebody has stopped it, or paused it
 )
 
 // Results in the order above, for those who list them.
-var Results = []Result{Opened, Allowed, Refused, Begun, Errored, Passed, Exited, Late, Waited, Ended}
+var Results = []Result{Opened, Allowed, Refused, Begun, Errored, Passed, Exited, Late, Waited, Ended, Resumed, Unready, Renewed, Halted}
 
 // Outcome is a Result with what led to it.
 type Outcome struct {
@@ -75,6 +83,11 @@ type Policy struct {
 	Job      bool
 	Forever  bool // no limit of attempts: the foundation, and every stage that blocks
 	Attempts int  // starts before a task counts as failed; 1 or more
+
+	// Supervised is set after the boot: a service has no limit of attempts,
+	// is started again when it is not ready for too long, and stays stopped
+	// if somebody wants it so.
+	Supervised bool
 }
 
 const (
@@ -92,6 +105,9 @@ const (
 func next(p Policy, s Status, o Outcome) Status {
 	if o.Result == Ended && !s.State.Settled() {
 		return Status{State: Canceled, Attempt: s.Attempt, Cause: o.Cause}
+	}
+	if to, ok := supervised(p, s, o); ok {
+		return to
 	}
 	switch s.State {
 	case Pending:
@@ -144,9 +160,41 @@ func next(p Policy, s Status, o Outcome) Status {
 	panic(fmt.Sprintf("scheduler: a task that is %s can not be told %s", s.State, o.Result))
 }
 
+// supervised is what next knows of the time after the boot; all else is as in a
+// boot.
+func supervised(p Policy, s Status, o Outcome) (to Status, ok bool) {
+	if !p.Supervised {
+		return Status{}, false
+	}
+	goes := func(to State) (Status, bool) { return Status{State: to, Attempt: s.Attempt, Cause: o.Cause}, true }
+	running := s.State == Healthy || s.State == Probing
+	switch {
+	case o.Result == Resumed && s.State == Degraded:
+		return goes(Probing)
+	case o.Result == Resumed && s.State == Skipped:
+		return goes(Blocked)
+	case o.Result == Resumed && s.State == Failed && !p.Job:
+		// A job was tried as often as it may be, and has effects.
+		return again(p, s, o), true
+	case o.Result == Unready && s.State == Healthy:
+		return goes(Probing)
+	case o.Result == Late && s.State == Probing && p.Job:
+		return goes(Probing) // it runs; to start it again would be another run
+	case o.Result == Late && s.State == Probing:
+		return again(p, s, o), true
+	case o.Result == Renewed && running && !p.Job:
+		return goes(Blocked)
+	case o.Result == Halted && (running || s.State == Backoff || s.State == Blocked):
+		return goes(Stopped)
+	case o.Result == Begun && s.State == Stopped:
+		return goes(Probing)
+	}
+	return Status{}, false
+}
+
 // again gives a task that does not run another attempt, or settles it.
 func again(p Policy, s Status, o Outcome) Status {
-	if p.Forever || s.Attempt < p.Attempts {
+	if p.Forever || p.Supervised && !p.Job || s.Attempt < p.Attempts {
 		return Status{State: Backoff, Attempt: s.Attempt, Delay: backoff(s.Attempt), Cause: o.Cause}
 	}
 	return Status{State: Failed, Attempt: s.Attempt, Cause: o.Cause}

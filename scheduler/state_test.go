@@ -35,6 +35,7 @@ func golden(t *testing.T, path, got string) {
 var policies = []Policy{
 	{Attempts: 1}, {Attempts: 3}, {Attempts: 1, Forever: true},
 	{Attempts: 1, Job: true}, {Attempts: 3, Job: true}, {Attempts: 1, Job: true, Forever: true},
+	{Attempts: 3, Supervised: true}, {Attempts: 1, Forever: true, Supervised: true}, {Attempts: 3, Job: true, Supervised: true},
 }
 
 // step calls next, and reports whether the pair is one that can happen.
@@ -72,8 +73,15 @@ func TestStateMachineIsThisTable(t *testing.T) {
 			return
 		}
 		line := fmt.Sprintf("%-8s + %-8s -> %s", from.State, r, to.State)
+		_, after := supervised(p, from, Outcome{r, why})
 		switch {
+		case after && p.Job:
+			line += " (a job, supervised)"
+		case after:
+			line += " (supervised)"
 		case from.State == Probing && r == Late && to.State == Probing, to.State == Backoff && p.Forever:
+			line += " (no limit of attempts)"
+		case to.State == Backoff && p.Supervised && !p.Job:
 			line += " (no limit of attempts)"
 		case to.State == Backoff:
 			line += " (attempts left)"
@@ -90,15 +98,42 @@ func TestStateMachineIsThisTable(t *testing.T) {
 
 func TestSettledStatesAreFinalExceptAReadyOneThatFell(t *testing.T) {
 	enumerate(func(p Policy, from Status, r Result, to Status, possible bool) {
-		if possible && from.State.Settled() && !(from.State == Healthy && r == Exited) {
+		if possible && !p.Supervised && from.State.Settled() && !(from.State == Healthy && r == Exited) {
 			t.Errorf("%s moves to %s on %s", from.State, to.State, r)
+		}
+	})
+}
+
+func TestSupervisionNeverGivesAServiceUp(t *testing.T) {
+	enumerate(func(p Policy, from Status, r Result, to Status, possible bool) {
+		if !possible || !p.Supervised || p.Job || r == Ended || r == Refused { // in a boot only
+			return
+		}
+		if to.State.Settled() && !to.State.Ready() && r != Halted {
+			t.Errorf("%s settles as %s on %s", from.State, to.State, r)
+		}
+	})
+}
+
+func TestOnlySomebodyStartsWhatSomebodyHasStopped(t *testing.T) {
+	enumerate(func(p Policy, from Status, r Result, to Status, possible bool) {
+		if possible && from.State == Stopped && r != Begun {
+			t.Errorf("it moves to %s on %s", to.State, r)
+		}
+	})
+}
+
+func TestACompletedJobIsNeverRunAgain(t *testing.T) {
+	enumerate(func(p Policy, from Status, r Result, to Status, possible bool) {
+		if possible && from.State == Completed {
+			t.Errorf("it moves to %s on %s", to.State, r)
 		}
 	})
 }
 
 func TestFoundationNeverSettlesUnhealthy(t *testing.T) {
 	enumerate(func(p Policy, from Status, r Result, to Status, possible bool) {
-		if !possible || !p.Forever || r == Ended || r == Refused {
+		if !possible || !p.Forever || p.Supervised || r == Ended || r == Refused {
 			return // only the end of the boot, and a dependency that is not ready, which can't be under this policy
 		}
 		if to.State.Settled() && !to.State.Ready() {
@@ -159,7 +194,7 @@ func TestAnySequenceOfOutcomes(t *testing.T) {
 			if s.Attempt < was.Attempt {
 				t.Fatalf("%+v forgot an attempt of %+v", s, was)
 			}
-			if !p.Forever && starts > p.Attempts {
+			if !p.Forever && (!p.Supervised || p.Job) && starts > p.Attempts {
 				t.Fatalf("started %d times, with %d attempts", starts, p.Attempts)
 			}
 			if (s.State == Backoff) != (s.Delay > 0) {
@@ -172,10 +207,13 @@ func TestAnySequenceOfOutcomes(t *testing.T) {
 // TestStateDiagram draws docs/states.dot from the code, so that it can't go
 // stale.
 func TestStateDiagram(t *testing.T) {
-	labels, order := map[[2]State][]string{}, [][2]State{}
+	labels, order, later := map[[2]State][]string{}, [][2]State{}, map[[2]State]bool{}
 	enumerate(func(p Policy, from Status, r Result, to Status, possible bool) {
 		if !possible || r == Ended {
 			return // every state that is not settled leads to canceled: noise in a picture
+		}
+		if _, after := supervised(p, from, Outcome{r, why}); p.Supervised && !after {
+			return // as in a boot
 		}
 		edge, label := [2]State{from.State, to.State}, string(r)
 		if to.State == Backoff {
@@ -186,6 +224,13 @@ func TestStateDiagram(t *testing.T) {
 		}
 		if labels[edge] == nil {
 			order = append(order, edge)
+			later[edge] = p.Supervised
+		}
+		if p.Supervised {
+			label = string(r) // and no limit of attempts
+		}
+		if p.Supervised && !later[edge] {
+			label += ", after the boot"
 		}
 		for _, l := range labels[edge] {
 			if l == label {
@@ -208,8 +253,12 @@ func TestStateDiagram(t *testing.T) {
 		fmt.Fprintf(&b, "  %s%s;\n", s, attributes)
 	}
 	for _, edge := range order {
-		fmt.Fprintf(&b, "  %s -> %s [label=\"%s\"];\n", edge[0], edge[1], strings.Join(labels[edge], `\n`))
+		style := ""
+		if later[edge] {
+			style = ", style=dashed"
+		}
+		fmt.Fprintf(&b, "  %s -> %s [label=\"%s\"%s];\n", edge[0], edge[1], strings.Join(labels[edge], `\n`), style)
 	}
-	b.WriteString("  label=\"doubly framed: settled. When the boot ends, all that is not settled is canceled.\";\n}\n")
+	b.WriteString("  label=\"doubly framed: settled. When the boot ends, all that is not settled is canceled.\\nDashed: after the boot, under supervision.\";\n}\n")
 	golden(t, "../docs/states.dot", b.String())
 }

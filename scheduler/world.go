@@ -8,7 +8,7 @@ import (
 	"bootgraph/config"
 )
 
-// What the scheduler asks of the world. The world is three small interfaces,
+// What the scheduler asks of the world. The world is a few small interfaces,
 // so that a test can stand in for it in virtual time, and so that nothing in
 // this package has to know what a container is made of.
 
@@ -47,6 +47,38 @@ type Sentry interface {
 	// those whose instances no longer run, with the cause, by task ID. An
 	// error means that it could not look, which proves nothing.
 	Fallen(ctx context.Context, ready []Ready) (map[int]Cause, error)
+}
+
+// Keeper tells Supervise what becomes of containers after the boot, and by
+// whose will.
+type Keeper interface {
+	// Watch calls changed whenever something may have become of a container
+	// of a task, and for each task once it can tell, until ctx ends. That is
+	// a hint: what has become of it is to be looked at.
+	Watch(ctx context.Context, tasks []*Task, changed func(*Task))
+
+	// Look tells what has become of the instances of a task: the zero
+	// Outcome if all run; Halted if somebody has stopped or paused one and so
+	// wants it; else Exited. In the first second after a fall it may not be
+	// known whose will it was; then it is Exited. An error means that it
+	// could not look, which proves nothing.
+	Look(ctx context.Context, t *Task, at []Instance) (Outcome, error)
+
+	// Instances tells as what a task runs now; if it doesn't, the cause says
+	// why.
+	Instances(ctx context.Context, t *Task) ([]Instance, Cause, error)
+
+	// Halt stops the containers of a task, for Start to start them again.
+	// What doesn't run is no error. It is whole or not at all, as Start is.
+	Halt(ctx context.Context, t *Task) error
+}
+
+// Watcher goes on probing what is ready.
+type Watcher interface {
+	// Watch probes a task that is ready, at a calm pace, until its health
+	// checks fail several times in a row, and says why; the zero Cause if
+	// ctx ended first.
+	Watch(ctx context.Context, t *Task, at []Instance) Cause
 }
 
 // Ready is a task with the instances it was proven ready with.

@@ -22,6 +22,8 @@ type fakeWorld struct {
 	began  time.Time
 	starts map[string]int
 	pulls  map[string]int
+	bodies map[string]*body // what runs, or has run, by task
+	tell   func(string)     // of Watch
 }
 
 type attempt struct {
@@ -35,7 +37,7 @@ type attempt struct {
 }
 
 func newFakeWorld(script map[string][]attempt) *fakeWorld {
-	return &fakeWorld{script: script, began: time.Now(), starts: map[string]int{}, pulls: map[string]int{}}
+	return &fakeWorld{script: script, began: time.Now(), starts: map[string]int{}, pulls: map[string]int{}, bodies: map[string]*body{}, tell: func(string) {}}
 }
 
 func (w *fakeWorld) attempt(name string, n int) attempt {
@@ -75,7 +77,7 @@ func (w *fakeWorld) Start(_ context.Context, t *Task) ([]Instance, error) {
 	if a.noStart {
 		return nil, fmt.Errorf("start %d refused", n+1)
 	}
-	return []Instance{{Container: t.Name, ID: fmt.Sprintf("%s-%d", t.Name, n), StartedAt: time.Now()}}, nil
+	return w.embody(t.Name, n, a), nil
 }
 
 func (w *fakeWorld) running(t *Task, at []Instance) (a attempt, since time.Time) {
@@ -99,6 +101,11 @@ func (w *fakeWorld) Await(ctx context.Context, t *Task, at []Instance, deadline 
 	if a.exits && (a.never || a.exit <= a.ready) && !time.Now().Before(since.Add(a.exit)) {
 		return exited
 	}
+	b, moved := w.body(t.Name)
+	if b.down != "" {
+		return Outcome{Exited, Cause{b.down, "it has " + b.down, ""}}
+	}
+	a.never = a.never || b.sick || b.paused
 	ready := in(!a.never, since.Add(a.ready))
 	if !a.never && a.exits && a.exit <= a.ready {
 		ready = nil
@@ -111,6 +118,8 @@ func (w *fakeWorld) Await(ctx context.Context, t *Task, at []Instance, deadline 
 		return Outcome{Result: Passed}
 	case <-in(a.exits, since.Add(a.exit)):
 		return exited
+	case <-moved:
+		return w.Await(ctx, t, at, deadline, note)
 	case <-time.After(time.Until(deadline)):
 		return Outcome{Late, Cause{"refused", "connection refused", ""}}
 	case <-ctx.Done():
@@ -155,7 +164,7 @@ func boot(t *testing.T, plan *Plan, script map[string][]attempt, parallelism int
 			time.AfterFunc(interrupt, func() { cancel(Interrupt{"SIGINT", 130}) })
 		}
 		start := time.Now()
-		report = Run(ctx, plan, World{w, w, w}, Options{Run: "run", Parallelism: parallelism,
+		report = Run(ctx, plan, World{Runtime: w, Prober: w, Sentry: w}, Options{Run: "run", Parallelism: parallelism,
 			Sinks: []func(Event){func(e Event) { events = append(events, e) }}})
 		took = time.Since(start)
 		cancel(nil)

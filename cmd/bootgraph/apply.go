@@ -193,6 +193,7 @@ func (s *session) boot(ctx context.Context, progress string, parallelism int, si
 		s.app.say("warning", err.Error(), "journal")
 	}
 	s.keep(run, out)
+	s.booted = booted{run, out}
 	switch out.Outcome {
 	case scheduler.EndReady:
 		return nil

@@ -22,6 +22,7 @@ type session struct {
 	replace []string
 	client  *podman.Client
 	host    *podman.Host
+	booted  booted // what boot has left
 
 	saved *savedPlan // that is to be carried out; nil: whatever there is to do
 

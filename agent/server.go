@@ -109,11 +109,12 @@ func (a *Agent) Serve(ctx context.Context, endpoints []*Endpoint, open func()) e
 	}
 	var servers []*grpc.Server
 	failed := make(chan error, len(endpoints))
+	var serving sync.WaitGroup
 	a.ready.server.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	for i, e := range endpoints {
 		server := a.server(e)
 		servers = append(servers, server)
-		go func() { failed <- server.Serve(listeners[i]) }()
+		serving.Go(func() { failed <- server.Serve(listeners[i]) })
 	}
 	open()
 	var err error
@@ -132,6 +133,7 @@ func (a *Agent) Serve(ctx context.Context, endpoints []*Endpoint, open func()) e
 		server.GracefulStop()
 		cut.Stop()
 	}
+	serving.Wait() // a server that was stopped before it began closes its listener by itself
 	return err
 }
 

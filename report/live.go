@@ -30,8 +30,8 @@ type Live struct {
 	drawn []int // widths of the lines of the block on the screen
 	last  string
 	dirty chan struct{} // one token: something has happened
-	done  chan struct{}
-	stop  chan struct{}
+	stop  chan struct{} // closed when the boot is over
+	done  chan struct{} // closed when nothing more is written
 }
 
 // LiveOptions say what the terminal is like.
@@ -47,28 +47,33 @@ const (
 	clockEvery = time.Second            // nothing but the clock has changed
 )
 
-// NewLive begins to draw. Close ends it.
+// NewLive begins to draw; it ends with the boot.
 func NewLive(w io.Writer, opt LiveOptions) *Live {
 	l := &Live{w: w, opt: opt, dirty: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{})}
 	go l.draw()
 	return l
 }
 
-// Add takes the next event.
+// Add takes the next event. After the last one of the boot it returns when all
+// is drawn; what comes then is not shown.
 func (l *Live) Add(e scheduler.Event) {
+	select {
+	case <-l.done:
+		return
+	default:
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.view.add(e)
+	l.mu.Unlock()
+	if e.Type == scheduler.RunDone {
+		close(l.stop)
+		<-l.done
+		return
+	}
 	select {
 	case l.dirty <- struct{}{}:
 	default:
 	}
-}
-
-// Close draws what came last and returns when nothing more is written.
-func (l *Live) Close() {
-	close(l.stop)
-	<-l.done
 }
 
 // draw draws when something has happened, and no more often than is seen.

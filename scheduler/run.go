@@ -42,6 +42,27 @@ type Report struct {
 	Events  int          // how many there were
 }
 
+// Whole is the report on a whole plan after a boot of a part of it. What took
+// no part stands as it did before; what there was no word of either was never
+// begun.
+func (p *Plan) Whole(part *Plan, now Report, before *Plan, was Report) Report {
+	whole := now
+	whole.Status, whole.At = make([]Status, len(p.Tasks)), make([][]Instance, len(p.Tasks))
+	for i := range whole.Status {
+		whole.Status[i] = Status{State: Canceled, Cause: Cause{Code: "not_selected", Text: "it has not been applied"}}
+	}
+	take := func(from *Plan, r Report) {
+		for _, t := range from.Tasks {
+			if to, err := p.Find(t.Name); err == nil {
+				whole.Status[to.ID], whole.At[to.ID] = r.Status[t.ID], r.At[t.ID]
+			}
+		}
+	}
+	take(before, was)
+	take(part, now)
+	return whole
+}
+
 // Interrupt is the cancellation cause (context.WithCancelCause) of a boot
 // that was ended by a signal.
 type Interrupt struct {

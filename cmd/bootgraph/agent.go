@@ -58,7 +58,7 @@ SIGTERM ends it and leaves all containers as they are.`,
 		defer unlock()
 		patience := time.Duration(math.MaxInt64) // nobody is there to start it again
 		how.lockTimeout = &patience
-		d := &daemon{app: a, args: args, how: *how, stopOnExit: *stopOnExit, notify: notify, booted: s}
+		d := &daemon{app: a, args: args, how: *how, stopOnExit: *stopOnExit, notify: notify, booted: s, turn: make(chan struct{}, 1)}
 		d.agent = agent.New(d.work())
 		return d.run(cmd.Context(), endpoints)
 	}
@@ -90,6 +90,9 @@ type daemon struct {
 	agent      *agent.Agent
 	notify     *agent.Notifier
 
+	turn    chan struct{} // of who boots, and of keeping
+	keeping *keeping      // nil before the first boot is through
+
 	mu     sync.Mutex
 	booted *session // what the last boot was of
 	fold   report.Fold
@@ -100,9 +103,12 @@ func (d *daemon) run(ctx context.Context, endpoints []*agent.Endpoint) error {
 	defer dead()
 	go d.notify.Watch(alive, d.agent.Alive)
 
-	err := d.boot(ctx)
+	s := d.booted
+	err := d.boot(ctx, s)
 	if err == nil || errors.Is(err, errNotReady) {
-		err = d.serve(ctx, endpoints)
+		d.keepBooted(s, kept{})
+		err = d.serve(ctx, endpoints) // and every call is over
+		d.rest()
 	}
 	if d.stopOnExit && ctx.Err() != nil {
 		return errors.Join(err, d.stop(context.WithoutCancel(ctx)))
@@ -112,11 +118,10 @@ func (d *daemon) run(ctx context.Context, endpoints []*agent.Endpoint) error {
 
 // boot is that of the agent's start. The service manager is asked for more
 // time as long as it takes.
-func (d *daemon) boot(ctx context.Context) error {
+func (d *daemon) boot(ctx context.Context, s *session) error {
 	extend, done := context.WithCancel(ctx)
 	defer done()
 	go d.notify.Extend(extend)
-	s := d.booted
 	if holder, held := s.dir.Working(); held {
 		text := fmt.Sprintf("waits for bootgraph %s, pid %d, which is at work on %s", holder.Command, holder.PID, s.file.Name)
 		d.app.say("info", text, "locked")

@@ -7,6 +7,7 @@ import (
 
 	"bootgraph/agent"
 	pb "bootgraph/agent/bootgraph/v1"
+	"bootgraph/journal"
 	"bootgraph/lint"
 	"bootgraph/scheduler"
 )
@@ -71,6 +72,14 @@ func (d *daemon) applyCall(ctx context.Context, r *pb.ApplyRequest, say agent.Sa
 		return refused(ctx, err)
 	}
 	s.screen = d.app
+	if err := d.takeTurn(ctx, timeout); err != nil {
+		return refused(ctx, err)
+	}
+	before := d.rest()
+	defer func() {
+		d.keepBooted(s, before)
+		<-d.turn
+	}()
 	over := false
 	err = s.carryOut(ctx, "apply by its agent", how, r.Prune, d.sinks(s, func(e scheduler.Event) {
 		over = e.Type == scheduler.RunDone
@@ -80,6 +89,29 @@ func (d *daemon) applyCall(ctx context.Context, r *pb.ApplyRequest, say agent.Sa
 		return nil
 	}
 	return refused(ctx, err)
+}
+
+// takeTurn waits for the other applies of this agent, as the lock of the
+// configuration does for those of other processes.
+func (d *daemon) takeTurn(ctx context.Context, timeout time.Duration) error {
+	patience := time.NewTimer(timeout)
+	defer patience.Stop()
+	select {
+	case d.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case d.turn <- struct{}{}:
+		return nil
+	case <-patience.C:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		holder, _ := d.booted.dir.Working()
+		return &journal.Held{Name: d.booted.file.Name, Holder: holder}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (d *daemon) downCall(ctx context.Context, r *pb.DownRequest, say agent.Say) error {

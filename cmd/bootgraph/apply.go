@@ -112,23 +112,20 @@ func (s *session) carryOut(ctx context.Context, command string, how bootOptions,
 	return s.boot(ctx, how.progress, how.parallelism, sinks)
 }
 
-// progress is the sink that shows a boot; end is to be called after its last
-// event.
-func (a *app) progress(kind string) (sink func(scheduler.Event), end func()) {
-	end = func() {}
+// progress is the sink that shows a boot.
+func (a *app) progress(kind string) func(scheduler.Event) {
 	if kind == "auto" {
 		kind = map[bool]string{true: "tty", false: "plain"}[a.onTerminal()]
 	}
 	switch kind {
 	case "json":
-		return report.JSON(a.stdout), end
+		return report.JSON(a.stdout)
 	case "quiet":
-		return report.Quiet(a.stderr), end
+		return report.Quiet(a.stderr)
 	case "tty":
-		live := report.NewLive(a.stderr, report.LiveOptions{Size: a.size, Color: a.color(), Unicode: inUnicode()})
-		return live.Add, live.Close
+		return report.NewLive(a.stderr, report.LiveOptions{Size: a.size, Color: a.color(), Unicode: inUnicode()}).Add
 	}
-	return report.Plain(a.stderr), end
+	return report.Plain(a.stderr)
 }
 
 // prepare makes what a boot needs to stand on.
@@ -185,10 +182,8 @@ func (s *session) boot(ctx context.Context, progress string, parallelism int, si
 	if s.screen != nil {
 		screen = s.screen
 	}
-	shown, end := screen.progress(progress)
 	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
-		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: append(sinks, record.Add, shown)})
-	end()
+		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: append(sinks, record.Add, screen.progress(progress))})
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}

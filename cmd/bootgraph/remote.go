@@ -137,7 +137,7 @@ func (a *app) remoteApply(cmd *cobra.Command, r *remote, args []string, how boot
 		request.Parallelism = int32(how.parallelism)
 	}
 	request.LockTimeout = durationpb.New(*how.lockTimeout)
-	progress, end := a.progress(how.progress)
+	progress := a.progress(how.progress)
 	var last scheduler.Event
 	err := a.ask(cmd, r, args, func(ctx context.Context, c *agent.Client) error {
 		return c.Boot(ctx, request, a.repeat, func(e scheduler.Event) {
@@ -145,7 +145,6 @@ func (a *app) remoteApply(cmd *cobra.Command, r *remote, args []string, how boot
 			progress(e)
 		})
 	})
-	end()
 	switch {
 	case err != nil:
 		return err

@@ -20,23 +20,24 @@ type booted struct {
 // ends. It holds no lock in between: while another bootgraph is at work, it
 // starts nothing, and looks again afterwards. Its events go on from those of
 // the boot, to the boot's journal and to the sinks.
-func (s *session) supervise(ctx context.Context, after booted, parallelism int, sinks ...func(scheduler.Event)) error {
+// It returns where everything stands then.
+func (s *session) supervise(ctx context.Context, after booted, parallelism int, sinks ...func(scheduler.Event)) (scheduler.Report, error) {
 	if !s.connectAtLast(ctx) {
-		return nil
+		return after.report, nil
 	}
 	defer s.close()
 	record, err := s.dir.Append(after.run)
 	if err != nil {
-		return err
+		return after.report, err
 	}
 	keeper := &lockedKeeper{podman.NewKeeper(s.client, s.file, after.report.Began, s.others), s.dir}
 	prober := health.New(keeper.Host)
-	scheduler.Supervise(ctx, s.plan, scheduler.World{Runtime: keeper, Prober: prober, Keeper: keeper, Watcher: prober},
+	stands := scheduler.Supervise(ctx, s.plan, scheduler.World{Runtime: keeper, Prober: prober, Keeper: keeper, Watcher: prober},
 		scheduler.Options{Run: after.run, Parallelism: parallelism, Sinks: append(sinks, record.Add)}, after.report)
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}
-	return nil
+	return stands, nil
 }
 
 // connectAtLast connects however long Podman is away; false if ctx ended first.

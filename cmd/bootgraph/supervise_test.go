@@ -50,7 +50,10 @@ func newSupervised(t *testing.T, h *host.Host, text string) *supervised {
 func (v *supervised) supervise(s *session) {
 	ctx, cancel := context.WithCancel(v.t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.supervise(ctx, s.booted, 2, v.add) }()
+	go func() {
+		_, err := s.supervise(ctx, s.booted, 2, v.add)
+		ended <- err
+	}()
 	v.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

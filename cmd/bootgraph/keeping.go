@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+
+	"bootgraph/scheduler"
+)
+
+// keeping is the supervision of what an agent has booted, while it goes on.
+type keeping struct {
+	of    kept
+	end   context.CancelFunc
+	stood chan scheduler.Report // one: where everything stands at its end
+}
+
+// kept is what there is to supervise: all of the boot file that was booted
+// last, and where each service of it stands.
+type kept struct {
+	session *session // its plan is the whole file
+	after   booted
+}
+
+// keepOn supervises until rest is called.
+func (d *daemon) keepOn(k kept) {
+	ctx, end := context.WithCancel(context.Background())
+	d.keeping = &keeping{of: k, end: end, stood: make(chan scheduler.Report, 1)}
+	go func(stood chan<- scheduler.Report) {
+		stands, err := k.session.supervise(ctx, k.after, d.how.parallelism, d.add)
+		if err != nil {
+			d.app.say("error", err.Error()+"; nothing is put back", scheduler.CauseOf(err).Code)
+		}
+		stood <- stands
+	}(d.keeping.stood)
+}
+
+// rest ends the supervision, and gives what keepOn goes on with.
+func (d *daemon) rest() kept {
+	d.keeping.end()
+	k := d.keeping.of
+	k.after.report = <-d.keeping.stood
+	return k
+}
+
+// keepBooted goes on with what a session has booted, after a rest or in the
+// beginning; with what there was before, if it has booted nothing.
+func (d *daemon) keepBooted(s *session, before kept) {
+	if s == nil || s.booted.run == "" {
+		d.keepOn(before)
+		return
+	}
+	lasting := *s
+	lasting.app, lasting.plan = d.app, s.all
+	if before.session == nil {
+		before.session = &lasting
+		before.after.report = scheduler.Report{Status: make([]scheduler.Status, len(s.all.Tasks)), At: make([][]scheduler.Instance, len(s.all.Tasks))}
+	}
+	lasting.booted.report = s.all.Whole(s.plan, s.booted.report, before.session.all, before.after.report)
+	d.keepOn(kept{&lasting, lasting.booted})
+}

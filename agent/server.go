@@ -108,12 +108,13 @@ func (a *Agent) Serve(ctx context.Context, endpoints []*Endpoint, open func()) e
 		listeners = append(listeners, listener)
 	}
 	var servers []*grpc.Server
+	var accepting sync.WaitGroup
 	failed := make(chan error, len(endpoints))
 	a.ready.server.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	for i, e := range endpoints {
 		server := a.server(e)
 		servers = append(servers, server)
-		go func() { failed <- server.Serve(listeners[i]) }()
+		accepting.Go(func() { failed <- server.Serve(listeners[i]) })
 	}
 	open()
 	var err error
@@ -132,6 +133,7 @@ func (a *Agent) Serve(ctx context.Context, endpoints []*Endpoint, open func()) e
 		server.GracefulStop()
 		cut.Stop()
 	}
+	accepting.Wait() // the sockets are gone
 	return err
 }
 

@@ -108,13 +108,13 @@ func (a *Agent) Serve(ctx context.Context, endpoints []*Endpoint, open func()) e
 		listeners = append(listeners, listener)
 	}
 	var servers []*grpc.Server
+	var accepting sync.WaitGroup
 	failed := make(chan error, len(endpoints))
-	var serving sync.WaitGroup
 	a.ready.server.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	for i, e := range endpoints {
 		server := a.server(e)
 		servers = append(servers, server)
-		serving.Go(func() { failed <- server.Serve(listeners[i]) })
+		accepting.Go(func() { failed <- server.Serve(listeners[i]) })
 	}
 	open()
 	var err error
@@ -133,7 +133,7 @@ func (a *Agent) Serve(ctx context.Context, endpoints []*Endpoint, open func()) e
 		server.GracefulStop()
 		cut.Stop()
 	}
-	serving.Wait() // a server that was stopped before it began closes its listener by itself
+	accepting.Wait() // the sockets are gone
 	return err
 }
 

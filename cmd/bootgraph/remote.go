@@ -69,66 +69,55 @@ func (a *app) repeat(m *pb.Message) {
 	a.say(m.Level, m.Text, m.Code)
 }
 
-// show writes what an agent has answered.
-func (a *app) show(document string, messages []*pb.Message) error {
-	for _, m := range messages {
-		a.repeat(m)
-	}
-	_, err := io.WriteString(a.stdout, document)
-	return err
+// answer is what an agent answers instead of a command.
+type answer interface {
+	GetDocument() string
+	GetMessages() []*pb.Message
 }
 
-func (a *app) remotePlan(cmd *cobra.Command, r *remote, args []string, request *pb.PlanRequest) (changed bool, err error) {
-	var answer *pb.PlanResponse
+// askFor asks an agent for a document, and writes and says what it answers.
+func askFor[R answer](a *app, cmd *cobra.Command, r *remote, args []string, call func(context.Context, *agent.Client) (R, error)) (response R, err error) {
 	err = a.ask(cmd, r, args, func(ctx context.Context, c *agent.Client) (err error) {
-		answer, err = c.Plan(ctx, request)
+		response, err = call(ctx, c)
 		return err
 	})
 	if err != nil {
-		return false, err
+		return response, err
 	}
-	return answer.Changed, a.show(answer.Document, answer.Messages)
+	for _, m := range response.GetMessages() {
+		a.repeat(m)
+	}
+	_, err = io.WriteString(a.stdout, response.GetDocument())
+	return response, err
+}
+
+func (a *app) remotePlan(cmd *cobra.Command, r *remote, args []string, request *pb.PlanRequest) (changed bool, err error) {
+	response, err := askFor(a, cmd, r, args, func(ctx context.Context, c *agent.Client) (*pb.PlanResponse, error) { return c.Plan(ctx, request) })
+	return response.GetChanged(), err
 }
 
 func (a *app) remoteStatus(cmd *cobra.Command, r *remote, args []string, request *pb.StatusRequest) error {
-	var answer *pb.StatusResponse
-	err := a.ask(cmd, r, args, func(ctx context.Context, c *agent.Client) (err error) {
-		answer, err = c.Status(ctx, request)
-		return err
-	})
-	if err == nil {
-		err = a.show(answer.Document, answer.Messages)
-	}
-	if err == nil && !answer.Ready {
+	response, err := askFor(a, cmd, r, args, func(ctx context.Context, c *agent.Client) (*pb.StatusResponse, error) { return c.Status(ctx, request) })
+	if err == nil && !response.Ready {
 		return errNotReady
 	}
 	return err
 }
 
 func (a *app) remoteWhy(cmd *cobra.Command, r *remote, args []string, format string) error {
-	var answer *pb.WhyResponse
-	err := a.ask(cmd, r, args[1:], func(ctx context.Context, c *agent.Client) (err error) {
-		answer, err = c.Why(ctx, &pb.WhyRequest{Service: args[0], Format: formatOf(format)})
-		return err
-	})
-	if err == nil {
-		err = a.show(answer.Document, answer.Messages)
-	}
-	if err == nil && !answer.Ready {
+	request := &pb.WhyRequest{Service: args[0], Format: formatOf(format)}
+	response, err := askFor(a, cmd, r, args[1:], func(ctx context.Context, c *agent.Client) (*pb.WhyResponse, error) { return c.Why(ctx, request) })
+	if err == nil && !response.Ready {
 		return errNotReady
 	}
 	return err
 }
 
 func (a *app) remoteHistory(cmd *cobra.Command, r *remote, args []string, format string) error {
-	var answer *pb.HistoryResponse
-	err := a.ask(cmd, r, args, func(ctx context.Context, c *agent.Client) (err error) {
-		answer, err = c.History(ctx, &pb.HistoryRequest{Format: formatOf(format)})
-		return err
+	request := &pb.HistoryRequest{Format: formatOf(format)}
+	_, err := askFor(a, cmd, r, args, func(ctx context.Context, c *agent.Client) (*pb.HistoryResponse, error) {
+		return c.History(ctx, request)
 	})
-	if err == nil {
-		err = a.show(answer.Document, answer.Messages)
-	}
 	return err
 }
 

@@ -171,8 +171,13 @@ func (d Dir) acquire(ctx context.Context, file *os.File, timeout time.Duration) 
 }
 
 // Working returns who is at work on the configuration now, if anybody is.
-func (d Dir) Working() (Holder, bool) {
-	file, err := os.Open(filepath.Join(d.path, "lock"))
+func (d Dir) Working() (Holder, bool) { return d.holder("lock") }
+
+// Agent returns the agent of the configuration, if there is one.
+func (d Dir) Agent() (Holder, bool) { return d.holder("agent") }
+
+func (d Dir) holder(name string) (Holder, bool) {
+	file, err := os.Open(filepath.Join(d.path, name))
 	if err != nil {
 		return Holder{}, false
 	}

@@ -43,8 +43,8 @@ type Report struct {
 }
 
 // Whole is the report on a whole plan after a boot of a part of it. What took
-// no part stands as it did before; what there was no word of either was never
-// begun.
+// no part, or did not get its turn, stands as it did before; what there was no
+// word of either was never begun.
 func (p *Plan) Whole(part *Plan, now Report, before *Plan, was Report) Report {
 	whole := now
 	whole.Status, whole.At = make([]Status, len(p.Tasks)), make([][]Instance, len(p.Tasks))
@@ -53,7 +53,7 @@ func (p *Plan) Whole(part *Plan, now Report, before *Plan, was Report) Report {
 	}
 	take := func(from *Plan, r Report) {
 		for _, t := range from.Tasks {
-			if to, err := p.Find(t.Name); err == nil {
+			if to, err := p.Find(t.Name); err == nil && r.Status[t.ID].State != Canceled {
 				whole.Status[to.ID], whole.At[to.ID] = r.Status[t.ID], r.At[t.ID]
 			}
 		}

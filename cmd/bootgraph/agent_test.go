@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -214,7 +215,6 @@ func TestAskingTheAgentIsAskingTheCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	all()
-	alike("why", "same-web") // it has no times in it: it does not run
 
 	// An apply by hand is not locked out, nor one by the agent after it.
 	if code, _, said := b.exec("apply", "--progress", "quiet"); code != 0 {
@@ -292,7 +292,7 @@ stage "one" {
 		t.Errorf("apply exits with %d: %s", code, said)
 	}
 	code, out, _ := s.ask("why", "halfway-after")
-	if code != 3 || !strings.Contains(out, "halfway-after is skipped") || !strings.Contains(out, "  depends on halfway-bad is degraded") || !strings.Contains(out, "tcp 80: connection refused") {
+	if code != 3 || !strings.Contains(out, "halfway-after is blocked") || !strings.Contains(out, "  depends on halfway-bad is ") {
 		t.Errorf("why exits with %d: %s", code, out)
 	}
 }
@@ -343,6 +343,68 @@ func TestOneAtATime(t *testing.T) {
 	}
 	if code, _ := s.end(syscall.SIGINT); code != 0 {
 		t.Errorf("the agent exits with %d", code)
+	}
+}
+
+// TestAgentPutsBackWhatFalls, also after an apply of something else through it;
+// what is stopped by hand it leaves.
+func TestAgentPutsBackWhatFalls(t *testing.T) {
+	h := host.Shared(t)
+	b := newBench(t, h, slowly("fallen", "0s"))
+	s := b.agent("--progress", "quiet")
+	s.until("READY=1")
+	if code, _, said := s.ask("apply", "--target", "fallen-api"); code != 0 {
+		t.Fatalf("apply exits with %d: %s", code, said)
+	}
+	stream, err := s.health(t).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "fallen-db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	becomes := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for {
+			answer, err := stream.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.Status == want {
+				return
+			}
+		}
+	}
+	for _, what := range [][]string{{"kill"}, {"rm", "--force"}} {
+		becomes(grpc_health_v1.HealthCheckResponse_SERVING)
+		if what[0] == "kill" { // podman kill would be somebody's will
+			pid, err := h.Podman(t.Context(), "inspect", "--format={{.State.Pid}}", "fallen-db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			number, _ := strconv.Atoi(strings.TrimSpace(string(pid)))
+			if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		} else if _, err := h.Podman(t.Context(), append(what, "fallen-db")...); err != nil {
+			t.Fatal(err)
+		}
+		becomes(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	}
+	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
+	if code, out, _ := s.ask("status"); code != 0 {
+		t.Errorf("status exits with %d: %s", code, out)
+	}
+	if _, err := h.Podman(t.Context(), "stop", "fallen-db"); err != nil {
+		t.Fatal(err)
+	}
+	becomes(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	for code, out := 0, ""; code == 0 || !strings.Contains(out, "stopped"); { // not known at once whose will it was
+		code, out, _ = s.ask("why", "fallen-db")
+	}
+	if code, _, said := s.ask("apply"); code != 0 {
+		t.Errorf("apply exits with %d: %s", code, said)
+	}
+	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
+	if code, said := s.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("the agent exits with %d: %s", code, said)
 	}
 }
 

@@ -51,7 +51,10 @@ func newBench(t *testing.T, h *host.Host, file string) *bench {
 }
 
 func (b *bench) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], append([]string{name, b.file}, args...)...)
+	if b.file != "" {
+		args = append([]string{b.file}, args...)
+	}
+	cmd := exec.Command(os.Args[0], append([]string{name}, args...)...)
 	cmd.Args[0] = "bootgraph"
 	cmd.Env = b.env
 	return cmd

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 )
 
 // TestRiftComesBackAfterAPowerLoss takes away the power, all that is under
-// /run, and the boot file.
+// /run, and the boot file: once for recover, and once for an agent that has
+// nothing but the registry.
 func TestRiftComesBackAfterAPowerLoss(t *testing.T) {
 	h, err := host.Start(host.Options{})
 	if err != nil {
@@ -46,28 +48,49 @@ func TestRiftComesBackAfterAPowerLoss(t *testing.T) {
 	}
 	before := ids()
 
-	if err := h.PowerOff(); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Restart(); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := h.Podman(context.Background(), "ps", "--quiet"); err != nil || len(out) > 0 {
-		t.Fatalf("after the power loss there runs %s, %v", out, err)
+	losePower := func() {
+		if err := h.PowerOff(); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := h.Podman(context.Background(), "ps", "--quiet"); err != nil || len(out) > 0 {
+			t.Fatalf("after the power loss there runs %s, %v", out, err)
+		}
 	}
 	file := b.file
 	if err := os.Rename(file, file+".gone"); err != nil {
 		t.Fatal(err)
 	}
 	defer os.Rename(file+".gone", file) // for down
+	losePower()
 	b.file = "rift"
 	if code, _, said := b.run("recover"); code != 0 || !strings.Contains(said, "boot ready in") {
 		t.Errorf("recover exits with %d: %s", code, said)
 	}
+	riftCameBackInOrder(t, h)
+
+	losePower()
+	b.file = ""
+	s := b.agent("--progress", "quiet")
+	s.until("READY=1")
+	if code, out, _ := s.ask("status"); code != 0 {
+		t.Errorf("status exits with %d: %s", code, out)
+	}
+	if code, said := s.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("the agent exits with %d: %s", code, said)
+	}
+	riftCameBackInOrder(t, h)
 	b.file = file
 	if after := ids(); after != before {
 		t.Errorf("there are other containers:\n%s\nthan before:\n%s", after, before)
 	}
+}
+
+// riftCameBackInOrder goes by the stamps of the servers.
+func riftCameBackInOrder(t *testing.T, h *host.Host) {
+	t.Helper()
 	for _, order := range []struct{ first, listening, then string }{
 		{"mcias", "listening grpc", "metacrypt-api"}, {"mcns", "listening grpc", "metacrypt-web"}, {"mcns", "listening grpc", "mcr-api"},
 		{"metacrypt-api", "listening grpc", "mcr-api"}, {"metacrypt-web", "listening http", "mc-proxy"},

@@ -69,6 +69,7 @@ func (s *session) showStatus(ctx context.Context, format string) (ready bool, er
 // last boot left in its journal.
 func (s *session) status(ctx context.Context) (*report.Status, error) {
 	_, booting := s.dir.Working()
+	_, supervised := s.dir.Agent()
 	last := s.lastBoot()
 	status := &report.Status{Name: s.file.Name, Booting: booting, Services: make([]report.Service, len(s.plan.Tasks))}
 	prober := health.New(s.host)
@@ -77,7 +78,7 @@ func (s *session) status(ctx context.Context) (*report.Status, error) {
 	for _, t := range s.plan.Tasks {
 		all.Go(func() error {
 			var err error
-			status.Services[t.ID], err = s.serviceStatus(ctx, prober, t, last, booting)
+			status.Services[t.ID], err = s.serviceStatus(ctx, prober, t, last, booting || supervised)
 			return err
 		})
 	}
@@ -87,11 +88,11 @@ func (s *session) status(ctx context.Context) (*report.Status, error) {
 	return status, context.Cause(ctx)
 }
 
-func (s *session) serviceStatus(ctx context.Context, prober scheduler.Prober, t *scheduler.Task, last *report.Fold, booting bool) (report.Service, error) {
+func (s *session) serviceStatus(ctx context.Context, prober scheduler.Prober, t *scheduler.Task, last *report.Fold, goesOn bool) (report.Service, error) {
 	now := report.Service{Stage: s.plan.Stages[t.Stage].Name, Name: t.Name}
 	before, known := last.Find(t.Name)
-	if known && booting && !before.State.Settled() {
-		return before, nil // the boot that is going on knows best
+	if known && goesOn && !before.State.Settled() {
+		return before, nil // the boot, or the agent that puts it back, knows best
 	}
 	at, why, err := s.host.Instances(ctx, t)
 	switch {

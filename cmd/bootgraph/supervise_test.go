@@ -39,7 +39,7 @@ func newSupervised(t *testing.T, h *host.Host, text string) *supervised {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.carryOut(t.Context(), "agent", bootOptions{progress: "quiet", parallelism: 2}, false); err != nil {
+	if err := s.carryOut(t.Context(), "agent", bootOptions{progress: "quiet", parallelism: 2, lockTimeout: new(time.Duration)}, false); err != nil {
 		t.Fatal(err)
 	}
 	v.supervise(s)

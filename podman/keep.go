@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,7 +97,7 @@ func (k *Keeper) wanted(t *scheduler.Task, was scheduler.Instance, why scheduler
 	other, ok := k.others()
 	// Of what it doesn't remove a down has wanted the end; what is gone after
 	// an apply is in the way, or not in its boot file.
-	theirs := gone || other.Command == "down" && slices.Contains(t.Service.Existing, was.Container)
+	theirs := gone || strings.HasPrefix(other.Command, "down") && slices.Contains(t.Service.Existing, was.Container)
 	if ok && theirs && other.during(from, to) {
 		return scheduler.Cause{Code: "stopped", Text: "container " + was.Container + " was stopped by bootgraph " + other.Command}
 	}

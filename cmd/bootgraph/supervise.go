@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"strings"
 	"time"
 
 	"bootgraph/health"
@@ -58,9 +60,14 @@ func (s *session) connectAtLast(ctx context.Context) bool {
 	}
 }
 
-// others is who was at work on the configuration last, besides supervision.
+// others is who was at work on the configuration last, besides supervision and
+// what that goes on from: boots of this process. A down by it is as good as
+// anybody's.
 func (s *session) others() (podman.Work, bool) {
 	h, ok := s.dir.LastHolder()
+	if h.PID == os.Getpid() && !strings.HasPrefix(h.Command, "down") {
+		return podman.Work{}, false
+	}
 	return podman.Work{Command: h.Command, Since: h.Since, Until: h.Until}, ok
 }
 

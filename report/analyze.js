@@ -9,9 +9,13 @@ const add = (name, element) => {
 };
 const mark = (name, on) => parts.get(name).forEach(e => e.classList.toggle("hot", on));
 document.querySelectorAll("[data-name]").forEach(e => add(e.dataset.name, e));
-document.querySelectorAll("#graph g:has(> .box)").forEach(e => {
+document.querySelectorAll("#graph g:has(> .box):has(> .name)").forEach(e => {
   const name = e.querySelector(".name").textContent;
-  if (parts.has(name)) add(name, e);
+  if (!parts.has(name)) return;
+  const row = parts.get(name)[0], box = e.querySelector(".box");
+  box.classList.toggle("critical", row.matches(":has(.rim)"));
+  box.classList.toggle("bad", row.matches(":has(.bad)"));
+  add(name, e);
 });
 const search = document.querySelector("input"), found = document.querySelector("output");
 const filter = () => {

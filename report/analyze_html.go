@@ -26,6 +26,7 @@ func WriteAnalysisHTML(w io.Writer, a *Analysed, graph *Picture) error {
 	}
 	styles := []string{analyzeCSS, svgStyle + plotStyle}
 	if graph != nil {
+		graph.Chain = nil // the longest by steps; the script marks what was critical
 		if err := WriteSVG(&drawn, graph); err != nil {
 			return err
 		}

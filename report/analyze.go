@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"bootgraph/analysis"
-	"bootgraph/scheduler"
 )
 
 // Analysed is a boot with all that is told of where its time went.
@@ -34,19 +33,14 @@ func Analyse(b *analysis.Boot, before []*analysis.Boot) *Analysed {
 
 // heading says in a line which boot it is, and how it came out.
 func (a *Analysed) heading() string {
-	s := fmt.Sprintf("%s: boot %s", a.Name, endingText(a.Outcome))
-	s += " in " + Elapsed(a.Took)
+	s := fmt.Sprintf("%s: boot %s in %s", a.Name, Clean(string(a.Outcome)), Elapsed(a.Took))
+	if a.Outcome == "" {
+		s = fmt.Sprintf("%s: a boot that has not come to an end, up to %s", a.Name, Elapsed(a.Took))
+	}
 	if a.Baseline != nil {
 		s += fmt.Sprintf("; against the median of %s before: %s", Count(a.Baseline.Boots, "boot"), baselineText(a.Baseline))
 	}
 	return s
-}
-
-func endingText(e scheduler.Ending) string {
-	if e == "" {
-		return "without an end"
-	}
-	return Clean(string(e))
 }
 
 // more writes a difference: +31.0s.
@@ -216,8 +210,7 @@ func (a *Analysed) link(l analysis.Link) string {
 		text += " (" + strings.Join(parts, ", ") + ")"
 	}
 	if !s.State.Ready() && !s.Cause.IsZero() {
-		first, _, _ := strings.Cut(s.Cause.Text, "; the end of its log:") // why has that
-		text += ": " + Clean(first)
+		text += ": " + withoutLog(s.Cause)
 	}
 	return text
 }

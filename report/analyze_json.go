@@ -87,7 +87,9 @@ type analysedBarrier struct {
 }
 
 // inSeconds are those of events: to the microsecond.
-func inSeconds(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / float64(time.Second) }
+func inSeconds(d time.Duration) float64 {
+	return float64(d.Round(time.Microsecond)) / float64(time.Second)
+}
 
 // WriteAnalysisJSON writes all that is known of where the time of a boot went
 // as one document.

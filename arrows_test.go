@@ -18,14 +18,15 @@ config:                                         the boot file as values; knows n
 dag:                                            order in a graph; knows nobody
 lint: config                                    warns of what a boot file may say and should not
 scheduler: config dag                           compiles a configuration into a plan, and boots it
+analysis: scheduler                             where the time of a boot went, from its events
 health: config scheduler                        proves a task's readiness for the scheduler
 podman: config scheduler                        makes tasks run for the scheduler
 journal: config scheduler                       keeps events, and what was last applied
-report: config dag scheduler                    shows plans and events, reduces their graph
+report: config dag scheduler analysis           shows plans and events, reduces their graph
 agent/bootgraph/v1:                             the API of the agent, generated
 agent/genproto:                                 generates it
 agent: scheduler agent/bootgraph/v1             serves a configuration to gRPC clients
-cmd/bootgraph: config lint scheduler health podman journal report agent agent/bootgraph/v1    wires all of them
+cmd/bootgraph: config lint scheduler analysis health podman journal report agent agent/bootgraph/v1    wires all of them
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo

@@ -93,10 +93,17 @@ func lockTimeoutFlag(cmd *cobra.Command) *time.Duration {
 }
 
 func (o *bootOptions) check() error {
-	if o.parallelism < 1 || o.parallelism > 64 {
-		return fmt.Errorf("--parallelism is 1 to 64, not %d", o.parallelism)
+	if err := checkParallelism(o.parallelism); err != nil {
+		return err
 	}
 	return oneOf("progress", o.progress, "auto", "tty", "plain", "json", "quiet")
+}
+
+func checkParallelism(n int) error {
+	if n < 1 || n > 64 {
+		return fmt.Errorf("--parallelism is 1 to 64, not %d", n)
+	}
+	return nil
 }
 
 // carryOut boots under the lock.

@@ -124,7 +124,8 @@ file: boot.hcl (or boot.hcl.json) in the current directory, or the one named.`,
 	flags.BoolVar(&a.noColor, "no-color", false, "no colour (also: $NO_COLOR)")
 	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.schemaCommand(), a.planCommand(), a.graphCommand(),
 		a.applyCommand(), a.recoverCommand(), a.registryCommand(), a.statusCommand(), a.whyCommand(), a.historyCommand(),
-		a.downCommand(), a.logsCommand(), a.agentCommand(), a.enableCommand(), a.disableCommand(), a.versionCommand())
+		a.downCommand(), a.logsCommand(), a.agentCommand(), a.enableCommand(), a.disableCommand(), a.versionCommand(),
+		a.simulateCommand())
 	return root
 }
 

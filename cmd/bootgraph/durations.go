@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"bootgraph/analysis"
+	"bootgraph/config"
+	"bootgraph/journal"
+	"bootgraph/report"
+)
+
+// assumed is what a service takes that was never seen: a start as Podman has
+// it on a host at rest, and a check that passes at the second try.
+var assumed = analysis.Times{Starting: 500 * time.Millisecond, Probing: time.Second}
+
+// usual are the durations that earlier boots of the configuration had.
+func (s *session) usual() (map[string]analysis.Times, int, error) {
+	runs, err := s.dir.Runs()
+	if err != nil {
+		return nil, 0, err
+	}
+	var boots []*analysis.Boot
+	for _, run := range runs {
+		events, err := s.dir.Read(run)
+		var damage *journal.Damage
+		switch {
+		case errors.As(err, &damage):
+			s.app.say("warning", damage.Error(), "journal")
+		case err != nil:
+			return nil, 0, err
+		}
+		if b, err := analysis.Of(events); err == nil { // else it has no beginning
+			boots = append(boots, b)
+		}
+	}
+	return analysis.Usual(boots), len(boots), nil
+}
+
+// durations are what each task takes, by ID: as a file says, as earlier boots
+// had it, as it is assumed.
+func (s *session) durations(path string) ([]analysis.Times, report.Sources, error) {
+	usual, boots, err := s.usual()
+	if err != nil {
+		return nil, report.Sources{}, err
+	}
+	from := report.Sources{Boots: boots, File: path, Start: assumed.Starting, Ready: assumed.Probing}
+	times := make([]analysis.Times, len(s.plan.Tasks))
+	known := make([]bool, len(times))
+	for _, t := range s.plan.Tasks {
+		if times[t.ID], known[t.ID] = usual[t.Name]; !known[t.ID] {
+			times[t.ID] = assumed
+		}
+	}
+	if path != "" {
+		sources, diags := s.readDurations(path, times, known)
+		if err := s.app.tell(sources, diags); err != nil {
+			return nil, from, err
+		}
+	}
+	for _, t := range s.plan.Tasks {
+		if !known[t.ID] {
+			from.Assumed = append(from.Assumed, t.Name)
+		}
+	}
+	return times, from, nil
+}
+
+// readDurations reads a file of durations:
+//
+//	service "db" {
+//	  pull  = "0s"
+//	  start = "400ms"
+//	  ready = "12s"
+//	}
+//
+// It is HCL, as the boot file is, because people write it: mistakes are told
+// with their place. What it leaves out stays as it was.
+func (s *session) readDurations(path string, times []analysis.Times, known []bool) (config.Sources, hcl.Diagnostics) {
+	parser, parse := hclparse.NewParser(), (*hclparse.Parser).ParseHCLFile
+	if strings.HasSuffix(path, ".json") {
+		parse = (*hclparse.Parser).ParseJSONFile
+	}
+	file, diags := parse(parser, path)
+	if diags.HasErrors() {
+		return parser.Files(), diags
+	}
+	content, diags := file.Body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "service", LabelNames: []string{"name"}}}})
+	for _, block := range content.Blocks {
+		// Of the whole file, so that one list serves every selection.
+		if _, err := s.all.FindAll(block.Labels[0]); err != nil {
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown service", Detail: sentence(err), Subject: &block.LabelRanges[0]})
+			continue
+		}
+		inner, more := block.Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "pull"}, {Name: "start"}, {Name: "ready"}}})
+		diags = append(diags, more...)
+		selected, _ := s.plan.FindAll(block.Labels[0])
+		took := map[string]func(*analysis.Times) *time.Duration{
+			"pull":  func(v *analysis.Times) *time.Duration { return &v.Pulling },
+			"start": func(v *analysis.Times) *time.Duration { return &v.Starting },
+			"ready": func(v *analysis.Times) *time.Duration { return &v.Probing },
+		}
+		for name, attribute := range inner.Attributes {
+			d, more := durationOf(attribute)
+			diags = append(diags, more...)
+			for _, t := range selected {
+				*took[name](&times[t.ID]), known[t.ID] = d, true
+			}
+		}
+	}
+	return parser.Files(), diags
+}
+
+func durationOf(a *hcl.Attribute) (d time.Duration, diags hcl.Diagnostics) {
+	var text string
+	if diags = gohcl.DecodeExpression(a.Expr, nil, &text); diags.HasErrors() {
+		return 0, diags
+	}
+	d, err := config.ParseDelay(text)
+	if err != nil {
+		where := a.Expr.Range()
+		return 0, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Invalid duration", Detail: sentence(err), Subject: &where}}
+	}
+	return d, nil
+}
+
+func sentence(err error) string {
+	s := err.Error()
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}

@@ -82,6 +82,8 @@ func (f *Forecast) Write(w io.Writer) error {
 		switch {
 		case st.done.Outcome == "":
 			fmt.Fprintf(&b, "stage %s never opens\n", st.done.Stage)
+		case st.done.Outcome == scheduler.EndFailed && f.neverEnds():
+			fmt.Fprintf(&b, "stage %s opens at %s, waits for ever\n", st.done.Stage, Elapsed(st.began))
 		default:
 			fmt.Fprintf(&b, "stage %s opens at %s, %s after %s\n", st.done.Stage, Elapsed(st.began), st.done.Outcome, Elapsed(st.done.Elapsed))
 		}
@@ -110,10 +112,13 @@ func (f *Forecast) line(s Service) string {
 	return fmt.Sprintf("  %-*s  %8s  %8s  %-9s  %s", f.p.width, s.Name, starts, settles, s.State, note)
 }
 
-// end says how it comes out. A boot that is interrupted is one that would not
-// end: nobody interrupts a simulation.
+// neverEnds reports whether the boot would not end: nobody interrupts a
+// simulation.
+func (f *Forecast) neverEnds() bool { return f.last.Outcome == scheduler.EndInterrupted }
+
+// end says how it comes out.
 func (f *Forecast) end() string {
-	if f.last.Outcome != scheduler.EndInterrupted {
+	if !f.neverEnds() {
 		return f.p.summary(f.last)
 	}
 	for _, s := range f.p.fold.Services {

@@ -100,16 +100,22 @@ func (s *session) readDurations(path string, times []analysis.Times, known []boo
 		inner, more := block.Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "pull"}, {Name: "start"}, {Name: "ready"}}})
 		diags = append(diags, more...)
 		selected, _ := s.plan.FindAll(block.Labels[0])
-		took := map[string]func(*analysis.Times) *time.Duration{
-			"pull":  func(v *analysis.Times) *time.Duration { return &v.Pulling },
-			"start": func(v *analysis.Times) *time.Duration { return &v.Starting },
-			"ready": func(v *analysis.Times) *time.Duration { return &v.Probing },
-		}
-		for name, attribute := range inner.Attributes {
+		for _, kind := range []struct {
+			name string
+			of   func(*analysis.Times) *time.Duration
+		}{
+			{"pull", func(v *analysis.Times) *time.Duration { return &v.Pulling }},
+			{"start", func(v *analysis.Times) *time.Duration { return &v.Starting }},
+			{"ready", func(v *analysis.Times) *time.Duration { return &v.Probing }},
+		} {
+			attribute, given := inner.Attributes[kind.name]
+			if !given {
+				continue
+			}
 			d, more := durationOf(attribute)
 			diags = append(diags, more...)
 			for _, t := range selected {
-				*took[name](&times[t.ID]), known[t.ID] = d, true
+				*kind.of(&times[t.ID]), known[t.ID] = d, true
 			}
 		}
 	}
@@ -131,5 +137,5 @@ func durationOf(a *hcl.Attribute) (d time.Duration, diags hcl.Diagnostics) {
 
 func sentence(err error) string {
 	s := err.Error()
-	return strings.ToUpper(s[:1]) + s[1:] + "."
+	return strings.TrimSuffix(strings.ToUpper(s[:1])+s[1:], "?") + map[bool]string{true: "?", false: "."}[strings.HasSuffix(s, "?")]
 }

@@ -121,12 +121,14 @@ func (f *Forecast) end() string {
 	if !f.neverEnds() {
 		return f.p.summary(f.last)
 	}
+	why := ""
 	for _, s := range f.p.fold.Services {
 		if s.State == scheduler.Canceled {
-			return fmt.Sprintf("%s\nthe boot never ends: %s", strings.TrimLeft(f.blocked, " "), Clean(s.Cause.Text))
+			why = ": " + Clean(s.Cause.Text)
+			break
 		}
 	}
-	return "the boot never ends"
+	return strings.TrimLeft(f.blocked, " ") + "\nthe boot never ends" + why
 }
 
 func (s Sources) text(services int) string {

@@ -33,7 +33,7 @@ with 1 if the boot is aborted or never ends.`,
 	parallelism := cmd.Flags().Int("parallelism", defaultParallelism(), "starts at a time")
 	durations := cmd.Flags().String("durations", "", "what services take, if not what they took in earlier boots: a `file`")
 	fail := cmd.Flags().StringArray("fail", nil, "this `service` runs, and is never ready (repeatable)")
-	slow := cmd.Flags().StringArray("slow", nil, "`SERVICE=DURATION`: this long from its start until it is ready (repeatable)")
+	slow := cmd.Flags().StringArray("slow", nil, "`SERVICE=DURATION`: so long from when it runs until it is ready (repeatable)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := oneOf("format", *format, "text", "json"); err != nil {
 			return err

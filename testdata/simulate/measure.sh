@@ -12,10 +12,11 @@ export XDG_STATE_HOME="$state"
 bootgraph=${BOOTGRAPH:-../../bin/bootgraph}
 length() { sed -n 's/.*"type":"run_done".*"elapsed_s":\([0-9.]*\).*/\1/p'; }
 for graph in chain wide realistic; do
-	$bootgraph apply --progress quiet $graph.hcl
+	recorded=$($bootgraph apply --progress json $graph.hcl | length)
 	$bootgraph down $graph.hcl >/dev/null 2>&1
 	foretold=$($bootgraph simulate --format json $graph.hcl | length)
 	measured=$($bootgraph apply --progress json $graph.hcl | length)
 	$bootgraph down $graph.hcl >/dev/null 2>&1
-	echo "$graph $foretold $measured" | awk '{ printf "%-10s foretold %6.2fs  measured %6.2fs  ratio %.3f\n", $1, $2, $3, $2 / $3 }'
+	echo "$graph $recorded $foretold $measured" |
+		awk '{ printf "%-10s recorded %6.2fs  foretold %6.2fs  measured %6.2fs  ratio %.3f\n", $1, $2, $3, $4, $3 / $4 }'
 done

@@ -144,7 +144,7 @@ func TestAgentServesAfterItsBootAndNotBefore(t *testing.T) {
 	b := newBench(t, host.Shared(t), slowly("served", "3s"))
 	s := b.agent()
 	s.until("EXTEND_TIMEOUT_USEC=")
-	s.until("STATUS=served: booting stage foundation: 2 pending, 1 probing; served-db: tcp 5432: connection refused") // after its timeout
+	s.until("STATUS=served: booting stage foundation: 2 pending, 1 probing; served-db: tcp 5432: connection refused")
 	if _, err := os.Lstat(s.socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket is there during the boot: %v", err)
 	}
@@ -153,6 +153,13 @@ func TestAgentServesAfterItsBootAndNotBefore(t *testing.T) {
 	}
 	if code, out, _ := b.run("status"); code != 3 || !strings.Contains(out, "served is booting") {
 		t.Errorf("during the boot, status exits with %d: %s", code, out)
+	}
+	for log := ""; !strings.Contains(log, " start"); { // Podman writes it down when it can
+		text, err := b.host.Podman(t.Context(), "logs", "served-db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		log = string(text)
 	}
 	code, out, _ := b.exec("why", "served-web")
 	for _, want := range []string{"served-web is pending", "depends on served-api is pending", "waits for stage foundation: served-db is probing", "tcp 5432: connection refused", "container served-db: running; its log ends with", " start"} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,13 +36,16 @@ type serving struct {
 	said    bytes.Buffer
 }
 
-func (b *bench) agent(args ...string) *serving {
+func (b *bench) agent(args ...string) *serving { return b.agentAt("", args...) }
+
+// agentAt starts one that listens at a socket; "" is one of its own.
+func (b *bench) agentAt(socket string, args ...string) *serving {
 	b.t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "bootgraph-agent-") // a short path
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s := &serving{b: b, socket: filepath.Join(dir, "a.sock")}
+	s := &serving{b: b, socket: cmp.Or(socket, filepath.Join(dir, "a.sock"))}
 	s.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
 		b.t.Fatal(err)
@@ -412,6 +416,38 @@ func TestAgentPutsBackWhatFalls(t *testing.T) {
 	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
 	if code, said := s.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("the agent exits with %d: %s", code, said)
+	}
+}
+
+// TestAKilledAgentComesBack, killed in the middle of its boot and while it
+// serves: nothing is started twice, and the socket that it left is no
+// hindrance.
+func TestAKilledAgentComesBack(t *testing.T) {
+	b := newBench(t, host.Shared(t), slowly("reborn", "3s"))
+	first := b.agent("--progress", "quiet")
+	first.until("STATUS=reborn: booting stage foundation")
+	first.until("STATUS=reborn: booting stage foundation: 2 pending, 1 probing")
+	first.end(syscall.SIGKILL)
+	half := b.containers("reborn")
+
+	second := b.agent("--progress", "quiet")
+	second.until("READY=1")
+	whole := b.containers("reborn")
+	if !strings.Contains(whole, half) {
+		t.Errorf("after the restart there is\n%s\nand before there was\n%s", whole, half)
+	}
+	second.end(syscall.SIGKILL)
+	if _, err := os.Lstat(second.socket); err != nil {
+		t.Errorf("the killed agent left no socket: %v", err)
+	}
+
+	third := b.agentAt(second.socket, "--progress", "quiet")
+	third.until("READY=1")
+	if code, out, _ := third.ask("status"); code != 0 {
+		t.Errorf("status exits with %d: %s", code, out)
+	}
+	if now := b.containers("reborn"); now != whole {
+		t.Errorf("the third agent made\n%s\nof\n%s", now, whole)
 	}
 }
 

@@ -2,6 +2,7 @@ package podman
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -250,6 +251,56 @@ func TestAFailedJobIsRunAgain(t *testing.T) {
 		if n != 3 || why.Code != "exited" || err != nil || !strings.Contains(why.Text, "container job exited with code 3; the end of its log:\n  ") || !strings.Contains(why.Text, "no such table") {
 			t.Errorf("%d, %+v, %v", n, why, err)
 		}
+	}
+}
+
+// TestToWaitAsksPodmanNothing: the kernel tells of the end.
+func TestToWaitAsksPodmanNothing(t *testing.T) {
+	s := task(config.KindService, server("awaited", map[string]string{"EXIT": "3 2s"}))
+	h := booted(t, host.Shared(t), s)
+	r := record(h)
+	at := started(t, h, s)
+	r.verbs()
+	if n, why, err := h.Wait(t.Context(), at[0]); n != 3 || why.Code != "exited" || err != nil {
+		t.Errorf("%d, %+v, %v", n, why, err)
+	}
+	if did := r.verbs(); did != "" {
+		t.Errorf("while it waited it asked for %q", did)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	s = task(config.KindService, server("awaited-longer", nil))
+	h = booted(t, host.Shared(t), s)
+	at = started(t, h, s)
+	if _, _, err := h.Wait(ctx, at[0]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it was not told to stop waiting: %v", err)
+	}
+}
+
+// TestAnEndThatPodmanNeverHearsOf: conmon is killed, and then the process. For
+// Podman the container runs for ever.
+func TestAnEndThatPodmanNeverHearsOf(t *testing.T) {
+	s := task(config.KindService, server("orphaned", nil))
+	h := booted(t, host.Shared(t), s)
+	at := started(t, h, s)
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", at[0].PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conmon, err := strconv.Atoi(strings.Fields(string(stat))[3]) // its name, /server, has no blanks
+	if err != nil || !isContainers(at[0].PID, at[0].ID) {
+		t.Fatalf("its parent is %d, %v", conmon, err)
+	}
+	for _, pid := range []int{conmon, at[0].PID} {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, why, err := h.Wait(t.Context(), at[0]); n != -1 || why.Code != "not_running" || err != nil {
+		t.Errorf("%d, %+v, %v", n, why, err)
+	}
+	if again := started(t, h, s); again[0].Same(at[0]) {
+		t.Error("it was not started again")
 	}
 }
 

@@ -353,7 +353,7 @@ func TestGuardAndFallenTellWhatBecameOfIt(t *testing.T) {
 				}
 				return
 			}
-			if why := <-guarded; why.Code != test.code && test.code != "gone" { // its exit comes first, and may be seen
+			if why := <-guarded; why.Code != test.code && why.Code != "exited" { // its exit comes first, and may be seen
 				t.Errorf("Guard says %+v", why)
 			}
 		})

@@ -254,6 +254,41 @@ func TestAFailedJobIsRunAgain(t *testing.T) {
 	}
 }
 
+// TestWhatWasSeenBeforeTheBootIsNoPromise: names that were free are taken, and
+// what was there is gone, by the time of the start.
+func TestWhatWasSeenBeforeTheBootIsNoPromise(t *testing.T) {
+	p := host.Shared(t)
+	free, kept, lent := task(config.KindService, server("was-free", nil)), task(config.KindService, server("was-kept", nil)), task(config.KindService, server("was-lent", nil))
+	lent.Service.Containers[0].Image = "localhost/was-lent:1"
+	h := booted(t, p, free, kept, lent)
+	started(t, h, kept)
+	run(t, p, "tag", host.Image, "localhost/was-lent:1")
+	found, err := h.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := h.Preflight(t.Context(), []*config.Service{free.Service, kept.Service, lent.Service}, found); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	run(t, p, "create", "--name=was-free", host.Image)
+	t.Cleanup(func() { run(t, p, "rm", "--force", "was-free") })
+	run(t, p, "rm", "--force", "--time=0", "was-kept")
+	run(t, p, "untag", "localhost/was-lent:1", "localhost/was-lent:1")
+	r := record(h)
+	for _, s := range []*scheduler.Task{free, kept} {
+		if err := h.Prepare(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Start(t.Context(), free); code(err) != "name_in_use" || strings.Contains(r.verbs(), "delete") {
+		t.Errorf("a stranger has its name: %v", err)
+	}
+	started(t, h, kept)
+	if _, err := h.Start(t.Context(), lent); code(err) != "image_missing" {
+		t.Errorf("its image is gone: %v", err)
+	}
+}
+
 // TestToWaitAsksPodmanNothing: the kernel tells of the end.
 func TestToWaitAsksPodmanNothing(t *testing.T) {
 	s := task(config.KindService, server("awaited", map[string]string{"EXIT": "3 2s"}))

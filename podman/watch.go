@@ -93,8 +93,9 @@ const (
 	// happened. It also finds out about a Podman that hangs.
 	waitLimit = 5 * time.Second
 
-	// lagMost is how long Podman may have a container as running whose process
-	// has ended: conmon has to tell it. If conmon was killed, it never hears.
+	// lagMost is how long Podman may have a container as running, or stopping,
+	// whose process has ended: conmon has to tell it. If conmon was killed, it
+	// never hears.
 	lagMost = 5 * time.Second
 )
 
@@ -102,7 +103,11 @@ const (
 // health.Containers. The code is -1 where it can't be known. A paused
 // container has not ended.
 func (h *Host) Wait(ctx context.Context, was scheduler.Instance) (code int, why scheduler.Cause, err error) {
-	var lost time.Time // since when it has no process, and Podman has it as running
+	// Whoever waits has just looked.
+	if err := h.awaitProcess(ctx, was); err != nil && !errors.Is(err, errNoProcess) {
+		return 0, scheduler.Cause{}, err
+	}
+	var lost time.Time // since when it has no process, and Podman doesn't know
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
 		f, err := h.inspect(ctx, was.ID, was.Container)
 		if err == nil || is(err, "not_found") {
@@ -110,11 +115,12 @@ func (h *Host) Wait(ctx context.Context, was scheduler.Instance) (code int, why 
 			if why.Code == "exited" {
 				return f.ExitCode, h.withLog(ctx, was, why), nil
 			}
-			if !why.IsZero() && why.Code != "paused" {
+			ending := f != nil && (f.State == "stopping" || h.processLost(f))
+			if !why.IsZero() && why.Code != "paused" && !ending {
 				return -1, why, nil
 			}
 			switch {
-			case !h.processLost(f):
+			case !ending:
 				lost = time.Time{}
 				if err = h.awaitEnd(ctx, was); err == nil || is(err, "podman_unresponsive") {
 					delay = 25 * time.Millisecond

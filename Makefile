@@ -40,3 +40,4 @@ docs-pictures: build
 	bin/bootgraph graph --format svg testdata/graphs/small > docs/graph-small.svg
 	bin/bootgraph graph --format svg testdata/graphs/medium > docs/graph-medium.svg
 	bin/bootgraph graph --format svg testdata/graphs/large > docs/graph-large.svg
+	XDG_STATE_HOME=$(CURDIR)/testdata/state bin/bootgraph analyze plot --run 20261129T032053.116Z-7296 testdata/shop > docs/analyze-plot.svg

@@ -102,9 +102,19 @@ func (s *Service) Of(kinds ...Kind) (sum time.Duration) {
 	return sum
 }
 
-// Own is the time that a service itself took: not what it waited for others,
-// nor what it was there for after it had settled.
-func (s *Service) Own() time.Duration { return s.Of(Pulling, Queued, Starting, Probing, Backoff) }
+// Own is the time that a service itself took: not what it waited for others or
+// for a slot, nor what it was there for after it had settled.
+func (s *Service) Own() time.Duration { return s.Of(Pulling, Starting, Probing, Backoff) }
+
+// Within is how long a service was in phases of a kind between two times.
+func (s *Service) Within(k Kind, from, to time.Duration) (sum time.Duration) {
+	for _, p := range s.Phases {
+		if p.Kind == k {
+			sum += max(0, min(p.To, to)-max(p.From, from))
+		}
+	}
+	return sum
+}
 
 // Settled is when the service came to where it stayed; the end of the boot if
 // it did not.

@@ -73,10 +73,9 @@ func (r *reader) leave(i int, state scheduler.State, from time.Duration, m move)
 	switch state {
 	case scheduler.Pending:
 		add(Pending, m.at)
-		if n := len(s.Phases); n > 0 {
-			p := &s.Phases[n-1]
-			p.For, p.Let = r.slowestBefore(s.Stage, m.at)
-			p.Via = ViaStage
+		if slowest, at := r.slowestBefore(s.Stage, m.at); slowest >= 0 && len(s.Phases) > 0 {
+			p := &s.Phases[0]
+			p.For, p.Let, p.Via = slowest, at, ViaStage
 		}
 	case scheduler.Blocked:
 		r.blocked(i, from, m, add)

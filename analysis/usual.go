@@ -4,37 +4,50 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"bootgraph/scheduler"
 )
 
 // Recent is how many earlier boots say what is usual.
 const Recent = 10
 
-// Times is what a service itself takes.
-type Times struct{ Pulling, Starting, Probing time.Duration }
+// Times is what a service itself takes until it is ready, or until it is given
+// up if it never was.
+type Times struct {
+	Pulling, Starting, Probing, Backoff time.Duration
+	Ready                               bool
+}
 
 // Own is the sum.
-func (t Times) Own() time.Duration { return t.Pulling + t.Starting + t.Probing }
+func (t Times) Own() time.Duration { return t.Pulling + t.Starting + t.Probing + t.Backoff }
 
-// Usual are the medians of what each service took to become ready, over the
-// last boots that started it. What never came up has none.
+// Usual are the medians of what each service took over the last boots that
+// started it; of those in which it became ready, if there are any.
 func Usual(boots []*Boot) map[string]Times {
-	seen := map[string][3][]time.Duration{}
+	type outcome struct {
+		name  string
+		ready bool
+	}
+	seen := map[outcome][4][]time.Duration{}
 	for _, b := range slices.Backward(boots) {
 		for i := range b.Services {
 			s := &b.Services[i]
-			list := seen[s.Name]
-			if s.Kept || !s.State.Ready() || len(list[0]) == Recent {
+			of := outcome{s.Name, s.State.Ready()}
+			list := seen[of]
+			if s.Kept || s.Attempts == 0 || !s.State.Settled() || s.State == scheduler.Canceled || len(list[0]) == Recent {
 				continue
 			}
-			for k, kind := range []Kind{Pulling, Starting, Probing} {
+			for k, kind := range []Kind{Pulling, Starting, Probing, Backoff} {
 				list[k] = append(list[k], s.Of(kind))
 			}
-			seen[s.Name] = list
+			seen[of] = list
 		}
 	}
 	usual := map[string]Times{}
-	for name, list := range seen {
-		usual[name] = Times{median(list[0]), median(list[1]), median(list[2])}
+	for of, list := range seen {
+		if _, better := seen[outcome{of.name, true}]; of.ready || !better {
+			usual[of.name] = Times{median(list[0]), median(list[1]), median(list[2]), median(list[3]), of.ready}
+		}
 	}
 	return usual
 }
@@ -47,12 +60,12 @@ func median(list []time.Duration) time.Duration {
 	return (list[(len(list)-1)/2] + list[len(list)/2]) / 2
 }
 
-// Started are the services that the boot had to start, sorted. Boots that had
-// the same to start can be compared; one that found all running tells nothing
-// about one that did not.
-func (b *Boot) Started() (names []string) {
+// ToStart are the services that the boot had to start, whatever came of it,
+// sorted. Boots that had the same to start can be compared; one that found all
+// running tells nothing about one that did not.
+func (b *Boot) ToStart() (names []string) {
 	for i := range b.Services {
-		if s := &b.Services[i]; !s.Kept && s.Attempts > 0 {
+		if s := &b.Services[i]; !s.Kept {
 			names = append(names, s.Name)
 		}
 	}
@@ -62,9 +75,9 @@ func (b *Boot) Started() (names []string) {
 
 // Alike are the last boots that went through and had these services to start,
 // latest first.
-func Alike(boots []*Boot, started []string) (alike []*Boot) {
+func Alike(boots []*Boot, toStart []string) (alike []*Boot) {
 	for _, b := range slices.Backward(boots) {
-		if len(alike) < Recent && b.Ended() && slices.Equal(b.Started(), started) {
+		if len(alike) < Recent && b.Ended() && slices.Equal(b.ToStart(), toStart) {
 			alike = append(alike, b)
 		}
 	}
@@ -73,9 +86,9 @@ func Alike(boots []*Boot, started []string) (alike []*Boot) {
 
 // Expected is the median of how long boots took that had these services to
 // start; 0 if there were none.
-func Expected(boots []*Boot, started []string) time.Duration {
+func Expected(boots []*Boot, toStart []string) time.Duration {
 	var took []time.Duration
-	for _, b := range Alike(boots, started) {
+	for _, b := range Alike(boots, toStart) {
 		took = append(took, b.Took)
 	}
 	return median(took)
@@ -99,7 +112,7 @@ type Change struct {
 // Against compares a boot with those before it; nil if there is nothing to
 // compare it with.
 func (b *Boot) Against(before []*Boot) *Baseline {
-	alike := Alike(before, b.Started())
+	alike := Alike(before, b.ToStart())
 	if len(alike) == 0 || !b.Ended() {
 		return nil
 	}

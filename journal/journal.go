@@ -137,6 +137,20 @@ func (d Dir) Runs() ([]string, error) {
 	return ids, nil
 }
 
+// Trim removes the oldest journals so that as many as these are left.
+func (d Dir) Trim(keep int) error {
+	runs, err := d.Runs()
+	if err != nil {
+		return err
+	}
+	for _, run := range runs[:max(0, len(runs)-keep)] {
+		if err := os.Remove(filepath.Join(d.path, "runs", run+".jsonl")); err != nil {
+			return fmt.Errorf("cannot remove an old journal: %w", err)
+		}
+	}
+	return nil
+}
+
 // Damage is a journal that could be read only up to a line.
 type Damage struct {
 	Path string

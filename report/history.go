@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"bootgraph/analysis"
 	"bootgraph/scheduler"
 )
 
@@ -14,6 +15,9 @@ type Boot struct {
 	Fold
 	Running bool // it has no end since it has not come to it
 	Damaged bool // its journal could be read only in part
+	// Baseline is what it is held against; nil: there is nothing to compare it
+	// with.
+	Baseline *analysis.Baseline
 }
 
 // NewBoot folds the events of a boot.
@@ -59,7 +63,7 @@ func WriteHistory(w io.Writer, list []Boot, now time.Time) error {
 		return err
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "BEGAN\tTOOK\tOUTCOME\tSERVICES\tRUN")
+	fmt.Fprintln(out, "BEGAN\tTOOK\tOUTCOME\tSERVICES\tRUN\tAGAINST USUAL")
 	for _, b := range list {
 		began, took := "-", "-"
 		if !b.Began.IsZero() {
@@ -72,7 +76,7 @@ func WriteHistory(w io.Writer, list []Boot, now time.Time) error {
 		if services == "" {
 			services = "-"
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", began, took, Clean(b.outcome()), services, b.Run)
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", began, took, Clean(b.outcome()), services, b.Run, baselineText(b.Baseline))
 	}
 	return out.Flush()
 }
@@ -90,13 +94,14 @@ type historyBoot struct {
 	Outcome  string                  `json:"outcome"`
 	Started  int                     `json:"started"`
 	Services map[scheduler.State]int `json:"services"`
+	Baseline *baselineDoc            `json:"baseline"` // null: there is nothing to compare it with
 }
 
 // WriteHistoryJSON writes the boots as one document.
 func WriteHistoryJSON(w io.Writer, name string, list []Boot) error {
 	doc := historyDoc{FormatVersion: scheduler.FormatVersion, Name: name, Boots: []historyBoot{}}
 	for _, b := range list {
-		line := historyBoot{Run: b.Run, Outcome: b.outcome(), Started: b.Started, Services: map[scheduler.State]int{}}
+		line := historyBoot{Run: b.Run, Outcome: b.outcome(), Started: b.Started, Services: map[scheduler.State]int{}, Baseline: baselineDocOf(b.Baseline)}
 		if !b.Began.IsZero() {
 			began := b.Began.UTC()
 			line.Began = &began

@@ -3,7 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
@@ -61,6 +63,14 @@ type Preview struct {
 	// Prune is set.
 	OrphanSecrets []string
 	Prune         bool // orphans would be removed
+	// Expected is what the longest chain takes, of what is to be started of it,
+	// as earlier boots say; 0: they don't.
+	Expected time.Duration
+}
+
+// Kept reports whether a service would be left as it is.
+func (p *Preview) Kept(id int) bool {
+	return !slices.ContainsFunc(p.Actions[id], func(a ContainerAction) bool { return a.Action != Keep })
 }
 
 // Changes counts the containers by action; an orphan counts only when it
@@ -116,7 +126,11 @@ func WritePlan(w io.Writer, p *Preview) error {
 			return err
 		}
 		chain := p.Plan.CriticalPath
-		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), Count(len(chain), "step"))
+		length := Count(len(chain), "step")
+		if p.Expected > 0 {
+			length += ", about " + Elapsed(p.Expected) + " as in earlier boots"
+		}
+		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), length)
 	}
 	n := p.Changes()
 	_, err := fmt.Fprintf(w, "%d to create, %d to start, %d to replace, %d to keep, %d to remove\n", n[Create], n[Start], n[Replace], n[Keep], n[Remove])
@@ -219,6 +233,10 @@ type planService struct {
 func WritePlanJSON(w io.Writer, p *Preview) error {
 	doc := planDoc{FormatVersion: scheduler.FormatVersion, Name: p.Plan.Name, Runtime: p.Runtime, Stages: []planStage{},
 		Orphans: append([]ContainerAction{}, p.Orphans...), OrphanSecrets: p.OrphanSecrets, Edges: Edges(p.Plan), CriticalPath: criticalPathOf(p.Plan), Changes: p.Changes()}
+	if p.Expected > 0 {
+		expected := inSeconds(p.Expected)
+		doc.CriticalPath.Expected = &expected
+	}
 	for _, st := range p.Plan.Stages {
 		s := planStage{Name: st.Name, OnFailure: string(st.OnFailure), Timeout: st.Timeout.Seconds(), Services: []planService{}}
 		for _, t := range st.Tasks {

@@ -186,6 +186,7 @@ type Service struct {
 	Since   time.Time
 	Attempt int
 	Cause   scheduler.Cause
+	Again   time.Time // in backoff: when the next attempt begins
 }
 
 // Add takes the next event.
@@ -206,6 +207,10 @@ func (f *Fold) Add(e scheduler.Event) {
 		}
 		s := &f.Services[i]
 		s.State, s.Since, s.Attempt, s.Cause = e.To, e.Time, e.Attempt, e.Cause
+		s.Again = time.Time{}
+		if e.To == scheduler.Backoff {
+			s.Again = e.Time.Add(e.Delay)
+		}
 		if e.To == scheduler.Probing && !e.Kept {
 			f.Started++
 		}

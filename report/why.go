@@ -101,6 +101,9 @@ func (w *why) walk(t *scheduler.Task, as Link) {
 			further(b.ID, viaBarrier)
 		}
 	}
+	if last := &w.links[len(w.links)-1]; as.State == scheduler.Blocked && last.Name == t.Name && last.Cause.IsZero() {
+		last.Cause = scheduler.Cause{Code: "waiting", Text: "waits for its image, or for a slot to start in"}
+	}
 }
 
 // barrier are the services that the first stage which is not through yet
@@ -125,7 +128,7 @@ func WriteWhy(w io.Writer, c *Chain, now time.Time) error {
 	var b strings.Builder
 	for _, l := range c.Links {
 		indent := strings.Repeat("  ", l.Depth)
-		fmt.Fprintf(&b, "%s%s%s\n", indent, l.relation(), l.sentence(now))
+		fmt.Fprintf(&b, "%s%s%s%s\n", indent, l.relation(), l.sentence(now), l.why(indent))
 		for _, v := range l.Containers {
 			fmt.Fprintf(&b, "%s    container %s: %s\n", indent, v.Name, v.sentence())
 			for _, line := range v.Log {
@@ -159,10 +162,28 @@ func (l Link) sentence(now time.Time) string {
 	if l.Attempt > 1 {
 		s += fmt.Sprintf(", attempt %d", l.Attempt)
 	}
-	if !l.Cause.IsZero() {
-		s += ": " + Clean(l.Cause.Text)
+	if l.Again.After(now) {
+		s += ", again in " + Elapsed(l.Again.Sub(now))
 	}
 	return s
+}
+
+// why is the cause. The end of a log is shown once, where the chain ends: by
+// the container, if there is one, else as the cause has it.
+func (l Link) why(indent string) string {
+	switch {
+	case l.Cause.IsZero():
+		return ""
+	case len(l.Containers) > 0 || l.Cause.Root != "":
+		return ": " + withoutLog(l.Cause)
+	}
+	return ": " + Lines(l.Cause.Text, indent+"      ")
+}
+
+// withoutLog is a cause in a line: without the end of a log that it may carry.
+func withoutLog(c scheduler.Cause) string {
+	first, _, _ := strings.Cut(c.Text, "; the end of its log:")
+	return Clean(first)
 }
 
 func (c Container) sentence() string {

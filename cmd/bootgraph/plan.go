@@ -95,6 +95,7 @@ func (s *session) show(ctx context.Context, in inputs, format string, offline bo
 			}
 		}
 	}
+	s.expect(p) // after it is saved: how long it takes is no part of what there is to do
 	switch format {
 	case "json":
 		return p, report.WritePlanJSON(s.app.stdout, p)

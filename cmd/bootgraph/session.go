@@ -22,7 +22,8 @@ type session struct {
 	replace []string
 	client  *podman.Client
 	host    *podman.Host
-	booted  booted // what boot has left
+	starts  []string // the services that prepare has found to be started
+	booted  booted   // what boot has left
 
 	saved *savedPlan // that is to be carried out; nil: whatever there is to do
 

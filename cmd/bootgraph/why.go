@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"bootgraph/health"
-	"bootgraph/journal"
 	"bootgraph/podman"
 	"bootgraph/report"
 	"bootgraph/scheduler"
@@ -184,30 +182,4 @@ func (a *app) historyCommand() *cobra.Command {
 		return s.history(*format)
 	}
 	return cmd
-}
-
-func (s *session) history(format string) error {
-	runs, err := s.dir.Runs()
-	if err != nil {
-		return err
-	}
-	_, working := s.dir.Working()
-	var boots []report.Boot
-	for i, run := range runs {
-		events, err := s.dir.Read(run)
-		var damage *journal.Damage
-		switch {
-		case errors.As(err, &damage):
-			s.app.say("warning", damage.Error(), "journal")
-		case err != nil:
-			return err
-		}
-		b := report.NewBoot(run, events)
-		b.Running, b.Damaged = working && i == len(runs)-1, damage != nil
-		boots = append(boots, b)
-	}
-	if format == "json" {
-		return report.WriteHistoryJSON(s.app.stdout, s.file.Name, boots)
-	}
-	return report.WriteHistory(s.app.stdout, boots, time.Now())
 }

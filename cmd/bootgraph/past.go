@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"bootgraph/analysis"
+	"bootgraph/journal"
+	"bootgraph/podman"
+	"bootgraph/report"
+	"bootgraph/scheduler"
+)
+
+// runsKept is how many journals are kept: those that a baseline is made of,
+// and some weeks of boots to look back at.
+const runsKept = 50
+
+// pastBoot is a boot of which there is a journal.
+type pastBoot struct {
+	run    string
+	events []scheduler.Event // up to the damage
+	damage *journal.Damage   // nil: it is whole
+	boot   *analysis.Boot    // nil: it has no beginning
+}
+
+// past reads the journals, oldest first.
+func (s *session) past() ([]pastBoot, error) {
+	runs, err := s.dir.Runs()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]pastBoot, 0, len(runs))
+	for _, run := range runs {
+		events, err := s.dir.Read(run)
+		var damage *journal.Damage
+		if !errors.As(err, &damage) && err != nil {
+			return nil, err
+		}
+		p := pastBoot{run: run, events: events, damage: damage}
+		p.boot, _ = analysis.Of(events) // who has to have it says that there is none
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// tellDamage is for commands that are about the journals.
+func (s *session) tellDamage(list ...pastBoot) {
+	for _, p := range list {
+		if p.damage != nil {
+			s.app.say("warning", p.damage.Error(), "journal")
+		}
+	}
+}
+
+// analysed are those of which it is known where their time went.
+func analysed(list []pastBoot) (boots []*analysis.Boot) {
+	for _, p := range list {
+		if p.boot != nil {
+			boots = append(boots, p.boot)
+		}
+	}
+	return boots
+}
+
+func (s *session) history(format string) error {
+	past, err := s.past()
+	if err != nil {
+		return err
+	}
+	s.tellDamage(past...)
+	_, working := s.dir.Working()
+	var boots []report.Boot
+	for i, p := range past {
+		b := report.NewBoot(p.run, p.events)
+		b.Running, b.Damaged = working && i == len(past)-1, p.damage != nil
+		if p.boot != nil {
+			b.Baseline = p.boot.Against(analysed(past[:i]))
+		}
+		boots = append(boots, b)
+	}
+	if format == "json" {
+		return report.WriteHistoryJSON(s.app.stdout, s.file.Name, boots)
+	}
+	return report.WriteHistory(s.app.stdout, boots, time.Now())
+}
+
+// toStart are the services that a boot would have to start, sorted.
+func (s *session) toStart(found podman.Snapshot) (names []string) {
+	kept := func(d podman.Decision) bool { return d.Action == podman.Keep }
+	for _, t := range s.plan.Tasks {
+		if slices.ContainsFunc(s.host.Decide(t.Service, found), func(d podman.Decision) bool { return !kept(d) }) {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// usual is how long it has taken to start what is to be started now; 0 if that
+// is not known.
+func (s *session) usual() time.Duration {
+	past, err := s.past()
+	if err != nil {
+		return 0 // it is an addition
+	}
+	return analysis.Expected(analysed(past), s.starts)
+}
+
+// expect adds what the longest chain of a plan has taken in earlier boots, of
+// what is to be started of it.
+func (s *session) expect(p *report.Preview) {
+	past, err := s.past()
+	if err != nil {
+		return
+	}
+	usual := analysis.Usual(analysed(past))
+	var sum time.Duration
+	for _, id := range p.Plan.CriticalPath {
+		if p.Kept(id) {
+			continue
+		}
+		times, known := usual[p.Plan.Tasks[id].Name]
+		if !known {
+			return
+		}
+		sum += times.Own()
+	}
+	p.Expected = sum
+}

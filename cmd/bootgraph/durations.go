@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 
 	"bootgraph/analysis"
 	"bootgraph/config"
-	"bootgraph/journal"
 	"bootgraph/report"
 )
 
@@ -19,37 +17,17 @@ import (
 // it on a host at rest, and a check that passes at the second try.
 var assumed = analysis.Times{Starting: 500 * time.Millisecond, Probing: time.Second}
 
-// usual are the durations that earlier boots of the configuration had.
-func (s *session) usual() (map[string]analysis.Times, int, error) {
-	runs, err := s.dir.Runs()
-	if err != nil {
-		return nil, 0, err
-	}
-	var boots []*analysis.Boot
-	for _, run := range runs {
-		events, err := s.dir.Read(run)
-		var damage *journal.Damage
-		switch {
-		case errors.As(err, &damage):
-			s.app.say("warning", damage.Error(), "journal")
-		case err != nil:
-			return nil, 0, err
-		}
-		if b, err := analysis.Of(events); err == nil { // else it has no beginning
-			boots = append(boots, b)
-		}
-	}
-	return analysis.Usual(boots), len(boots), nil
-}
-
 // durations are what each task takes, by ID: as a file says, as earlier boots
 // had it, as it is assumed.
 func (s *session) durations(path string) ([]analysis.Times, report.Sources, error) {
-	usual, boots, err := s.usual()
+	past, err := s.past()
 	if err != nil {
 		return nil, report.Sources{}, err
 	}
-	from := report.Sources{Boots: boots, File: path, Start: assumed.Starting, Ready: assumed.Probing}
+	s.tellDamage(past...)
+	boots := analysed(past)
+	usual := analysis.Usual(boots)
+	from := report.Sources{Boots: len(boots), File: path, Start: assumed.Starting, Ready: assumed.Probing}
 	times := make([]analysis.Times, len(s.plan.Tasks))
 	known := make([]bool, len(times))
 	for _, t := range s.plan.Tasks {

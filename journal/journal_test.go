@@ -280,3 +280,27 @@ func TestDamagedJournalIsReadUpToTheDamage(t *testing.T) {
 		t.Errorf("%d events, %v", len(got), err)
 	}
 }
+
+func TestTrimKeepsTheNewest(t *testing.T) {
+	d := At(t.TempDir(), "x")
+	if err := d.Trim(2); err != nil {
+		t.Errorf("with no journals: %v", err)
+	}
+	for _, run := range []string{"3", "1", "4", "2"} {
+		w, err := d.Create(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, keep := range []int{5, 2, 2} {
+		if err := d.Trim(keep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if runs, err := d.Runs(); err != nil || !cmp.Equal(runs, []string{"3", "4"}) {
+		t.Errorf("runs: %v, %v", runs, err)
+	}
+}

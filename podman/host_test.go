@@ -543,7 +543,8 @@ func TestWhatIsStuckIsReplaced(t *testing.T) {
 	for state, do := range map[string]func(){
 		"initialized": func() {
 			run(t, p, "kill", "stuck")
-			eventually(t, "it exited", func() bool { return mustFind(t, h, "stuck").ended() })
+			// conmon has it cleaned up after that, which takes back an init
+			eventually(t, "it was cleaned up", func() bool { return mustFind(t, h, "stuck").State == "exited" })
 			run(t, p, "init", "stuck")
 		},
 		"stopping": func() { // conmon, which would tell of the exit, is dead

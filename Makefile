@@ -1,5 +1,5 @@
 # Each target is one command; the work is in go and in testdata/host.
-.PHONY: build demo test update docs-pictures proto
+.PHONY: build demo test kill9 soak update docs-pictures proto
 build:
 	go build -o bin/bootgraph ./cmd/bootgraph
 
@@ -16,6 +16,16 @@ test:
 	@testdata/host/install.sh --test
 	go vet ./... $(testdata)
 	go test -count=1 -timeout 20m ./... ./testdata/host # never from the cache: Podman is not in its key
+
+# Kill apply at N random instants, on real Podman.
+N = 200
+kill9:
+	go test ./cmd/bootgraph -count=1 -timeout 0 -v -run TestKilledAtAnyInstant -kill9 $(N)
+
+# Random boots in random worlds, in virtual time, T for each kind.
+T = 10m
+soak:
+	go test ./scheduler -count=1 -timeout 0 -v -run TestRandom -soak $(T) | grep -v '^ *--- PASS\|^=== RUN'
 
 update:
 	go test ./config ./lint ./scheduler ./report -update

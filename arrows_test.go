@@ -23,10 +23,11 @@ health: config scheduler                        proves a task's readiness for th
 podman: config scheduler                        makes tasks run for the scheduler
 journal: config scheduler                       keeps events, and what was last applied
 report: config dag scheduler analysis           shows plans and events, reduces their graph
+trace: scheduler analysis                       exports a boot as an OpenTelemetry trace
 agent/bootgraph/v1:                             the API of the agent, generated
 agent/genproto:                                 generates it
 agent: scheduler agent/bootgraph/v1             serves a configuration to gRPC clients
-cmd/bootgraph: config lint scheduler analysis health podman journal report agent agent/bootgraph/v1    wires all of them
+cmd/bootgraph: config lint scheduler analysis health podman journal report agent agent/bootgraph/v1 trace    wires all of them
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo

@@ -172,7 +172,9 @@ func TestWatchLosesNothing(t *testing.T) {
 	a, c := onSocket(t, Work{})
 	const n = 5000
 	a.Add(moved("s", scheduler.Pending))
+	connected := make(chan struct{}) // else the snapshot may be all there is
 	go func() {
+		<-connected
 		for i := range n - 1 {
 			a.Add(scheduler.Event{Type: scheduler.ServiceMoved, Service: "s", Attempt: i})
 		}
@@ -198,6 +200,9 @@ func TestWatchLosesNothing(t *testing.T) {
 			agent = answer.Agent
 			if answer.Event == nil {
 				continue
+			}
+			if next == 1 {
+				close(connected)
 			}
 			if connections == 1 && read == 1 {
 				next = answer.Sequence // the snapshot begins where the only service stands

@@ -25,8 +25,8 @@ func pair(t *testing.T, db attempt) *Boot {
 	return b
 }
 
-// rough leaves out the moments in which the gate puts starts into order.
-func rough(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+// tick is what the gate waits, to put the starts of one moment in order.
+const tick = time.Millisecond
 
 func readyAfter(d time.Duration) attempt { return attempt{ready: d} }
 
@@ -39,12 +39,11 @@ func TestABootIsHeldAgainstTheLastTenAlike(t *testing.T) {
 		before = append(before, pair(t, readyAfter(time.Duration(5+i%3)*time.Second)))
 	}
 	got := pair(t, readyAfter(34*time.Second)).Against(before)
-	got.Usual = rough(got.Usual)
-	want := &Baseline{Boots: 10, Usual: 9 * time.Second, More: 28 * time.Second, Changes: []Change{{"db", 28 * time.Second, true}}}
+	want := &Baseline{Boots: 10, Usual: 9*time.Second + 2*tick, More: 28 * time.Second, Changes: []Change{{"db", 28 * time.Second, true}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if got := rough(Expected(before, []string{"db", "web"})); got != 9*time.Second {
+	if got := Expected(before, []string{"db", "web"}); got != 9*time.Second+2*tick {
 		t.Errorf("expected: %s", got)
 	}
 	if got := Expected(before, []string{"web"}); got != 0 {
@@ -99,9 +98,9 @@ func TestBarrierCostsWhatItHoldsUp(t *testing.T) {
 	// without the second, 20+10 with 5 beside it.
 	var got []string
 	for _, x := range b.Barriers() {
-		got = append(got, fmt.Sprintf("%s at %s for %s: %s", b.Stages[x.Before].Name, rough(x.At), b.Services[x.Slowest].Name, rough(x.Cost)))
+		got = append(got, fmt.Sprintf("%s at %s for %s: %s", b.Stages[x.Before].Name, x.At, b.Services[x.Slowest].Name, x.Cost))
 	}
-	if diff := cmp.Diff([]string{"two at 20s for slow: 10s", "three at 30s for needs-fast: 5s"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"two at 20.001s for slow: 10.001s", "three at 30.002s for needs-fast: 5.001s"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

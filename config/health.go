@@ -83,7 +83,7 @@ func (d *decoder) check(raw *rawHealth, kind string) (h Health, ok bool) {
 		Interval:   d.duration(raw.Interval, 0),
 		Timeout:    d.duration(raw.Timeout, probe),
 		Successes:  int(d.integer(raw.Successes, 1, 1, maxSuccesses)),
-		StartDelay: one(d, raw.StartDelay, parseDelay),
+		StartDelay: one(d, raw.StartDelay, ParseDelay),
 		Component:  h.Component,
 		Range:      d.header(raw.Block),
 	}

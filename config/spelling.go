@@ -55,8 +55,8 @@ func parseDuration(s string) (time.Duration, error) {
 	return v, nil
 }
 
-// parseDelay is parseDuration with 0.
-func parseDelay(s string) (time.Duration, error) {
+// ParseDelay is parseDuration with 0.
+func ParseDelay(s string) (time.Duration, error) {
 	if v, err := time.ParseDuration(s); err == nil && v == 0 {
 		return 0, nil
 	}

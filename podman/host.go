@@ -34,7 +34,9 @@ type Host struct {
 	keeping bool
 
 	mu      sync.Mutex
-	replace map[string]bool // containers still to be replaced, because it was asked for
+	replace map[string]bool   // containers still to be replaced, because it was asked for
+	seen    map[string]Action // what there was to do before the boot, of containers not started yet
+	images  map[string]bool   // that have been seen here
 }
 
 const (
@@ -48,7 +50,7 @@ const (
 // NewHost makes a Host for the containers of a file; those of the services
 // named in replace are replaced once, whatever is found.
 func NewHost(client *Client, file *config.File, replace []string) *Host {
-	h := &Host{Client: client, file: file, stage: map[string]string{}, replace: map[string]bool{}, pulls: make(chan struct{}, pullsMost)}
+	h := &Host{Client: client, file: file, stage: map[string]string{}, replace: map[string]bool{}, seen: map[string]Action{}, images: map[string]bool{}, pulls: make(chan struct{}, pullsMost)}
 	asked := map[string]bool{}
 	for _, name := range replace {
 		asked[name] = true
@@ -62,6 +64,28 @@ func NewHost(client *Client, file *config.File, replace []string) *Host {
 		}
 	}
 	return h
+}
+
+// expect takes down what Preflight has seen. It saves looks where these decide
+// nothing: a name that was free is tried, and Podman refuses if it isn't any
+// more; an image that was there is taken to be there until a create says
+// otherwise. What is started, replaced or removed is looked at first in any
+// case.
+func (h *Host) expect(name string, a Action) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seen[name] = a
+}
+
+// expected is what was seen of a container; once, take is set, and then never
+// again: whoever tries a second time looks.
+func (h *Host) expected(name string, take bool) (a Action, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if a, ok = h.seen[name]; take {
+		delete(h.seen, name)
+	}
+	return a, ok
 }
 
 func (h *Host) asked(name string) bool {
@@ -100,6 +124,12 @@ func (h *Host) decide(w *config.Container, kind config.Kind, found *Found, repla
 // according to their pull policy.
 func (h *Host) Prepare(ctx context.Context, t *scheduler.Task) error {
 	for _, w := range t.Service.Containers {
+		switch a, ok := h.expected(w.Name, false); {
+		case ok && (a == Keep || a == Start):
+			continue
+		case ok && a == Create && w.Pull != config.PullAlways && len(w.Withheld) == 0 && h.hasSeen(w.Image):
+			continue
+		}
 		found, err := h.look(ctx, w.Name)
 		if err != nil {
 			return err
@@ -167,8 +197,14 @@ func grace(parent context.Context) (context.Context, context.CancelFunc) {
 // Podman that is away for a moment is waited for.
 func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Container) (*Found, error) {
 	force := h.asked(w.Name)
+	a, ok := h.expected(w.Name, true)
+	free := ok && a == Create && !force // its name was free
 	for try := 1; ; try++ {
-		before, err := h.look(ctx, w.Name)
+		var before *Found
+		var err error
+		if !free {
+			before, err = h.look(ctx, w.Name)
+		}
 		if err == nil {
 			d := h.decide(w, s.Kind, before, force)
 			if d.Conflict != nil {
@@ -195,6 +231,13 @@ func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Contai
 		switch {
 		case try == 3:
 			return nil, err
+		case free && (is(err, "name_in_use") || is(err, "bad_state")):
+			free = false // it isn't any more: look who has it
+		case is(err, "image_missing") && h.hasSeen(w.Image):
+			h.sawImage(w.Image, false)
+			if err := h.image(ctx, w); err != nil {
+				return nil, err
+			}
 		case is(err, "podman_unreachable") && h.wait(ctx, backMost):
 		case is(err, "bad_state"):
 			force = true

@@ -2,6 +2,7 @@ package podman
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -253,6 +254,91 @@ func TestAFailedJobIsRunAgain(t *testing.T) {
 	}
 }
 
+// TestWhatWasSeenBeforeTheBootIsNoPromise: names that were free are taken, and
+// what was there is gone, by the time of the start.
+func TestWhatWasSeenBeforeTheBootIsNoPromise(t *testing.T) {
+	p := host.Shared(t)
+	free, kept, lent := task(config.KindService, server("was-free", nil)), task(config.KindService, server("was-kept", nil)), task(config.KindService, server("was-lent", nil))
+	lent.Service.Containers[0].Image = "localhost/was-lent:1"
+	h := booted(t, p, free, kept, lent)
+	started(t, h, kept)
+	run(t, p, "tag", host.Image, "localhost/was-lent:1")
+	found, err := h.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := h.Preflight(t.Context(), []*config.Service{free.Service, kept.Service, lent.Service}, found); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	run(t, p, "create", "--name=was-free", host.Image)
+	t.Cleanup(func() { run(t, p, "rm", "--force", "was-free") })
+	run(t, p, "rm", "--force", "--time=0", "was-kept")
+	run(t, p, "untag", "localhost/was-lent:1", "localhost/was-lent:1")
+	r := record(h)
+	for _, s := range []*scheduler.Task{free, kept} {
+		if err := h.Prepare(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Start(t.Context(), free); code(err) != "name_in_use" || strings.Contains(r.verbs(), "delete") {
+		t.Errorf("a stranger has its name: %v", err)
+	}
+	started(t, h, kept)
+	if _, err := h.Start(t.Context(), lent); code(err) != "image_missing" {
+		t.Errorf("its image is gone: %v", err)
+	}
+}
+
+// TestToWaitAsksPodmanNothing: the kernel tells of the end.
+func TestToWaitAsksPodmanNothing(t *testing.T) {
+	s := task(config.KindService, server("awaited", map[string]string{"EXIT": "3 2s"}))
+	h := booted(t, host.Shared(t), s)
+	r := record(h)
+	at := started(t, h, s)
+	r.verbs()
+	if n, why, err := h.Wait(t.Context(), at[0]); n != 3 || why.Code != "exited" || err != nil {
+		t.Errorf("%d, %+v, %v", n, why, err)
+	}
+	if did := r.verbs(); did != "" {
+		t.Errorf("while it waited it asked for %q", did)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	s = task(config.KindService, server("awaited-longer", nil))
+	h = booted(t, host.Shared(t), s)
+	at = started(t, h, s)
+	if _, _, err := h.Wait(ctx, at[0]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it was not told to stop waiting: %v", err)
+	}
+}
+
+// TestAnEndThatPodmanNeverHearsOf: conmon is killed, and then the process. For
+// Podman the container runs for ever.
+func TestAnEndThatPodmanNeverHearsOf(t *testing.T) {
+	s := task(config.KindService, server("orphaned", nil))
+	h := booted(t, host.Shared(t), s)
+	at := started(t, h, s)
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", at[0].PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conmon, err := strconv.Atoi(strings.Fields(string(stat))[3]) // its name, /server, has no blanks
+	if err != nil || !isContainers(at[0].PID, at[0].ID) {
+		t.Fatalf("its parent is %d, %v", conmon, err)
+	}
+	for _, pid := range []int{conmon, at[0].PID} {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, why, err := h.Wait(t.Context(), at[0]); n != -1 || why.Code != "not_running" || err != nil {
+		t.Errorf("%d, %+v, %v", n, why, err)
+	}
+	if again := started(t, h, s); again[0].Same(at[0]) {
+		t.Error("it was not started again")
+	}
+}
+
 func TestGuardAndFallenTellWhatBecameOfIt(t *testing.T) {
 	p := host.Shared(t)
 	for _, test := range []struct {
@@ -302,7 +388,7 @@ func TestGuardAndFallenTellWhatBecameOfIt(t *testing.T) {
 				}
 				return
 			}
-			if why := <-guarded; why.Code != test.code && test.code != "gone" { // its exit comes first, and may be seen
+			if why := <-guarded; why.Code != test.code && why.Code != "exited" { // its exit comes first, and may be seen
 				t.Errorf("Guard says %+v", why)
 			}
 		})
@@ -457,7 +543,8 @@ func TestWhatIsStuckIsReplaced(t *testing.T) {
 	for state, do := range map[string]func(){
 		"initialized": func() {
 			run(t, p, "kill", "stuck")
-			eventually(t, "it exited", func() bool { return mustFind(t, h, "stuck").ended() })
+			// conmon has it cleaned up after that, which takes back an init
+			eventually(t, "it was cleaned up", func() bool { return mustFind(t, h, "stuck").State == "exited" })
 			run(t, p, "init", "stuck")
 		},
 		"stopping": func() { // conmon, which would tell of the exit, is dead

@@ -59,7 +59,7 @@ func (k *Keeper) Look(ctx context.Context, t *scheduler.Task, at []scheduler.Ins
 			if f == nil || !k.processLost(f) {
 				continue
 			}
-			why = scheduler.Cause{Code: "not_running", Text: "container " + was.Container + " has lost its process"}
+			why = lostCause(was)
 		case why.Code == "paused":
 			return scheduler.Outcome{Result: scheduler.Halted, Cause: why}, nil
 		}

@@ -58,8 +58,13 @@ func (h *Host) Preflight(ctx context.Context, services []*config.Service, found 
 			if d.Conflict != nil {
 				p.problems = append(p.problems, d.Conflict)
 			}
+			if i < len(s.Existing) {
+				continue
+			}
+			w := s.Containers[i-len(s.Existing)]
+			h.expect(w.Name, d.Action)
 			if d.Action == Create || d.Action == Replace {
-				p.check(s.Containers[i-len(s.Existing)])
+				p.check(w)
 			}
 		}
 	}
@@ -98,11 +103,11 @@ func (p *preflight) check(w *config.Container) {
 		p.networks = once(func() ([]string, error) { return p.h.names(p.ctx, "networks") })
 		p.secrets = once(func() ([]string, error) { return p.h.names(p.ctx, "secrets") })
 	}
-	if w.Pull == config.PullNever {
-		switch id, err := p.h.ImageID(p.ctx, w.Image); {
-		case err != nil:
+	if w.Pull != config.PullAlways {
+		switch here, err := p.h.hasImage(p.ctx, w.Image); {
+		case err != nil && !slices.Contains(p.problems, err):
 			p.problems = append(p.problems, err)
-		case id == "":
+		case err == nil && !here && w.Pull == config.PullNever:
 			p.problems = append(p.problems, imageMissing(w))
 		}
 	}
@@ -192,14 +197,36 @@ func imageMissing(w *config.Container) error {
 	return failed("image_missing", "%s needs the image %s, which this host does not have, and pull = \"never\": build or pull it", w.Name, w.Image)
 }
 
+// hasImage asks whether an image is here, until it has been seen.
+func (h *Host) hasImage(ctx context.Context, name string) (bool, error) {
+	if h.hasSeen(name) {
+		return true, nil
+	}
+	id, err := h.ImageID(ctx, name)
+	h.sawImage(name, id != "")
+	return id != "", err
+}
+
+func (h *Host) hasSeen(image string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.images[image]
+}
+
+func (h *Host) sawImage(image string, here bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.images[image] = here
+}
+
 // image makes the image of a container there, as its pull policy says.
 func (h *Host) image(ctx context.Context, w *config.Container) error {
 	wanted := func() (bool, error) {
 		if w.Pull == config.PullAlways {
 			return true, nil
 		}
-		id, err := h.ImageID(ctx, w.Image)
-		return id == "", err
+		here, err := h.hasImage(ctx, w.Image)
+		return !here, err
 	}
 	if pull, err := wanted(); err != nil || !pull {
 		return err

@@ -87,15 +87,27 @@ func (h *Host) Look(ctx context.Context, was scheduler.Instance) (scheduler.Caus
 	return fate(was, f), nil
 }
 
-// waitLimit bounds one wait, since Podman looks only every 250 ms: a container
-// that was restarted in between is waited for as if nothing had happened. It
-// also finds out about a Podman that hangs.
-const waitLimit = 5 * time.Second
+const (
+	// waitLimit bounds one wait by Podman, which looks only every 250 ms: a
+	// container that was restarted in between is waited for as if nothing had
+	// happened. It also finds out about a Podman that hangs.
+	waitLimit = 5 * time.Second
+
+	// lagMost is how long Podman may have a container as running, or stopping,
+	// whose process has ended: conmon has to tell it. If conmon was killed, it
+	// never hears.
+	lagMost = 5 * time.Second
+)
 
 // Wait returns once the instance does not run any more; see
 // health.Containers. The code is -1 where it can't be known. A paused
 // container has not ended.
 func (h *Host) Wait(ctx context.Context, was scheduler.Instance) (code int, why scheduler.Cause, err error) {
+	// Whoever waits has just looked.
+	if err := h.awaitProcess(ctx, was); err != nil && !errors.Is(err, errNoProcess) {
+		return 0, scheduler.Cause{}, err
+	}
+	var lost time.Time // since when it has no process, and Podman doesn't know
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
 		f, err := h.inspect(ctx, was.ID, was.Container)
 		if err == nil || is(err, "not_found") {
@@ -103,17 +115,20 @@ func (h *Host) Wait(ctx context.Context, was scheduler.Instance) (code int, why 
 			if why.Code == "exited" {
 				return f.ExitCode, h.withLog(ctx, was, why), nil
 			}
-			if !why.IsZero() && why.Code != "paused" {
+			ending := f != nil && (f.State == "stopping" || h.processLost(f))
+			if !why.IsZero() && why.Code != "paused" && !ending {
 				return -1, why, nil
 			}
-			var answer io.ReadCloser
-			answer, err = h.open(ctx, call{what: "wait for " + was.Container, method: "POST", path: containerPath(was.ID, "wait"), limit: waitLimit})
-			if err == nil {
-				_, err = io.Copy(io.Discard, answer)
-				answer.Close()
-			}
-			if err == nil || is(err, "podman_unresponsive") {
-				delay = 50 * time.Millisecond
+			switch {
+			case !ending:
+				lost = time.Time{}
+				if err = h.awaitEnd(ctx, was); err == nil || is(err, "podman_unresponsive") {
+					delay = 25 * time.Millisecond
+				}
+			case lost.IsZero():
+				lost = time.Now()
+			case time.Since(lost) > lagMost:
+				return -1, lostCause(was), nil
 			}
 		}
 		// Podman is away, or the state lags behind the wait, or it was long.
@@ -121,6 +136,25 @@ func (h *Host) Wait(ctx context.Context, was scheduler.Instance) (code int, why 
 			return 0, scheduler.Cause{}, ctx.Err()
 		}
 	}
+}
+
+// lostCause is the cause of an end that Podman doesn't know of.
+func lostCause(was scheduler.Instance) scheduler.Cause {
+	return scheduler.Cause{Code: "not_running", Text: "container " + was.Container + " has lost its process"}
+}
+
+// awaitEnd returns when the instance has ended, or some time has passed.
+func (h *Host) awaitEnd(ctx context.Context, was scheduler.Instance) error {
+	if err := h.awaitProcess(ctx, was); !errors.Is(err, errNoProcess) {
+		return err
+	}
+	answer, err := h.open(ctx, call{what: "wait for " + was.Container, method: "POST", path: containerPath(was.ID, "wait"), limit: waitLimit})
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	_, err = io.Copy(io.Discard, answer)
+	return err
 }
 
 // withLog adds the last lines of the log to the cause of an exit.

@@ -113,15 +113,16 @@ func waitingNote(v scheduler.Waiting) string {
 	return v.Cause.Text
 }
 
-// summary ends a boot: how it came out, then what is not ready, the roots
-// before those that only follow from them.
+// summary ends a boot: how it came out, then what is not ready, and under each
+// root those that only follow from it.
 func (p *progress) summary(e scheduler.Event) string {
-	var roots, follow []Service
+	var roots []Service
+	follow := map[string][]string{}
 	for _, s := range p.fold.Services {
 		switch {
 		case s.State.Ready() || s.State == scheduler.Canceled || s.State == scheduler.Pending:
 		case s.Cause.Root != "":
-			follow = append(follow, s)
+			follow[s.Cause.Root] = append(follow[s.Cause.Root], s.Name)
 		default:
 			roots = append(roots, s)
 		}
@@ -136,10 +137,22 @@ func (p *progress) summary(e scheduler.Event) string {
 	default:
 		b.WriteString(p.fold.counts())
 	}
-	for _, s := range append(roots, follow...) {
+	for _, s := range roots {
 		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Lines(s.Cause.Text, strings.Repeat(" ", 14)))
+		if names := follow[s.Name]; len(names) > 0 {
+			fmt.Fprintf(&b, "\n%13s%s because of it: %s", "", Count(len(names), "service")+" skipped", some(names))
+		}
 	}
 	return b.String()
+}
+
+// some are names, the first ones of many.
+func some(names []string) string {
+	const most = 10
+	if left := len(names) - most; left > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), left)
+	}
+	return strings.Join(names, ", ")
 }
 
 // countStates says how many services are in which state: 4 healthy, 1 degraded.

@@ -10,6 +10,10 @@
 // is small interfaces (Runtime, Prober, Sentry; Keeper and Watcher), and events
 // go to sinks.
 //
+// Simulate is a second driver of the same policy: a queue of moments in virtual
+// time, without goroutines, in an imagined world. It gives the events that Run
+// would give there.
+//
 // Supervise goes on where Run has ended: the same policy, the same gate, the
 // same events, for what falls after the boot.
 package scheduler

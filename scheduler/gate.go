@@ -16,6 +16,7 @@ const gateTick = time.Millisecond
 // gate lets a limited number of starts through at a time, lowest task ID
 // first. Only a start is inside it: who waits, pulls or probes is not.
 type gate struct {
+	clock   clock
 	mu      sync.Mutex
 	free    int
 	waiting tickets
@@ -24,26 +25,33 @@ type gate struct {
 
 type ticket struct {
 	id   int
-	pass chan struct{} // closed when it is let through
+	pass func() // called once, when it is let through; must not call the gate
 }
 
-func newGate(slots int) *gate { return &gate{free: slots} }
+func newGate(slots int, clock clock) *gate { return &gate{free: slots, clock: clock} }
 
 // enter waits for a slot, and reports whether it got one: it didn't if ctx
 // ended first. Who got one calls leave.
 func (g *gate) enter(ctx context.Context, id int) bool {
-	t := &ticket{id, make(chan struct{})}
-	g.mu.Lock()
-	heap.Push(&g.waiting, t)
-	g.arm()
-	g.mu.Unlock()
+	passed := make(chan struct{})
+	t := g.queue(id, func() { close(passed) })
 	select {
-	case <-t.pass:
+	case <-passed:
 		return true
 	case <-ctx.Done():
 		g.giveUp(t)
 		return false
 	}
+}
+
+// queue is enter for who does not wait in it: pass is called with the slot.
+func (g *gate) queue(id int, pass func()) *ticket {
+	t := &ticket{id, pass}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	heap.Push(&g.waiting, t)
+	g.arm()
+	return t
 }
 
 func (g *gate) leave() {
@@ -74,7 +82,7 @@ func (g *gate) arm() {
 		return
 	}
 	g.armed = true
-	time.AfterFunc(gateTick, g.open)
+	g.clock.after(gateTick, g.open)
 }
 
 func (g *gate) open() {
@@ -83,7 +91,7 @@ func (g *gate) open() {
 	g.armed = false
 	for g.free > 0 && len(g.waiting) > 0 {
 		g.free--
-		close(heap.Pop(&g.waiting).(*ticket).pass)
+		heap.Pop(&g.waiting).(*ticket).pass()
 	}
 }
 

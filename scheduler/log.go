@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"sync"
-	"time"
 )
 
 // eventLog numbers the events of a run and hands them to sinks, in order.
@@ -11,9 +10,12 @@ import (
 // doesn't hold up the others either.
 type eventLog struct {
 	run   string
+	clock clock
 	seq   int // guarded by the mutex of the run, like every call of add
 	sinks []*sink
 	done  sync.WaitGroup
+
+	direct []func(Event) // in virtual time, in which nothing is slow
 }
 
 type sink struct {
@@ -23,8 +25,12 @@ type sink struct {
 	ended bool
 }
 
-func newEventLog(run string, seen int, sinks []func(Event)) *eventLog {
-	l := &eventLog{run: run, seq: seen}
+func newEventLog(run string, seen int, clock clock, sinks []func(Event)) *eventLog {
+	l := &eventLog{run: run, clock: clock, seq: seen}
+	if clock.virtual {
+		l.direct = sinks
+		return l
+	}
 	for _, take := range sinks {
 		s := &sink{more: make(chan struct{}, 1)}
 		l.sinks = append(l.sinks, s)
@@ -35,7 +41,10 @@ func newEventLog(run string, seen int, sinks []func(Event)) *eventLog {
 
 func (l *eventLog) add(e Event) {
 	l.seq++
-	e.Seq, e.Run, e.Time = l.seq, l.run, time.Now()
+	e.Seq, e.Run, e.Time = l.seq, l.run, l.clock.now()
+	for _, take := range l.direct {
+		take(e)
+	}
 	for _, s := range l.sinks {
 		s.put(func() { s.queue = append(s.queue, e) })
 	}

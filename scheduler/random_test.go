@@ -1,7 +1,9 @@
 package scheduler
 
 import (
+	"flag"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -9,6 +11,35 @@ import (
 
 	"bootgraph/config"
 )
+
+// soak is what make soak sets.
+var soak = flag.Duration("soak", 0, "how long each test of random worlds goes on with seeds that nobody has tried")
+
+// seeds are the first n, always, and then others for as long as there is to
+// soak. A seed that has found something becomes one of the regressions.
+func seeds(t *testing.T, n uint64, regressions ...uint64) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for seed := range n {
+			if !yield(seed) {
+				return
+			}
+		}
+		for _, seed := range regressions {
+			if !yield(seed) {
+				return
+			}
+		}
+		count := n
+		for end := time.Now().Add(*soak); time.Now().Before(end) && !t.Failed(); count++ {
+			if !yield(rand.Uint64()) {
+				return
+			}
+		}
+		if *soak > 0 {
+			t.Logf("%d worlds", count)
+		}
+	}
+}
 
 // randomFile makes a configuration without cycles: references point to
 // services that come before.
@@ -83,7 +114,7 @@ func randomAttempt(r *rand.Rand, job bool) attempt {
 // log against the promises (checkLog). The seed that fails is in the name of
 // the subtest.
 func TestRandomWorlds(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range seeds(t, 400) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			plan, diags := Compile(randomFile(r, 1+r.IntN(4), 8))
@@ -108,7 +139,7 @@ func TestRandomWorlds(t *testing.T) {
 // A while after the last one all is ready again, but for what somebody has
 // stopped, and what waits for that.
 func TestRandomFallsAreMended(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range seeds(t, 200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 2))
 			plan, diags := Compile(randomFile(r, 1+r.IntN(4), 8))

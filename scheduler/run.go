@@ -77,6 +77,7 @@ func (i Interrupt) Error() string { return "interrupted by " + i.Signal }
 type run struct {
 	plan  *Plan
 	world World
+	clock clock
 	start time.Time
 	gate  *gate
 	log   *eventLog
@@ -85,16 +86,16 @@ type run struct {
 
 	mu      sync.Mutex
 	status  []Status
-	notes   []Cause              // why a probing task is not ready yet
-	pulled  []time.Duration      // what its image took, for this attempt
-	queued  []time.Time          // since when it has waited for a slot
-	told    []telling            // of its notes
-	began   []time.Time          // of the present attempt
-	due     []time.Time          // when it has had its time
-	begun   []bool               // was made to run at least once
-	at      [][]Instance         // what it runs as
-	unready []int                // by stage: how many tasks are not ready
-	passed  []context.CancelFunc // by stage: called when all of it is ready
+	notes   []Cause         // why a probing task is not ready yet
+	pulled  []time.Duration // what its image took, for this attempt
+	queued  []time.Time     // since when it has waited for a slot
+	told    []telling       // of its notes
+	began   []time.Time     // of the present attempt
+	due     []time.Time     // when it has had its time
+	begun   []bool          // was made to run at least once
+	at      [][]Instance    // what it runs as
+	unready []int           // by stage: how many tasks are not ready
+	passed  []func()        // by stage: called when all of it is ready
 
 	after *supervision // nil during a boot
 }
@@ -103,18 +104,23 @@ type run struct {
 // allow. It returns when every task has settled and every sink has taken
 // every event. A service that fails is a result, not an error.
 func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
-	r := newRun(plan, world, opt)
-	names := make([]StageNames, len(plan.Stages))
-	for i, st := range plan.Stages {
+	r := newRun(plan, world, opt, wall)
+	return r.through(ctx, func(i int) Ending { return r.stage(ctx, i) })
+}
+
+// through goes from stage to stage, whoever drives them.
+func (r *run) through(ctx context.Context, stage func(i int) Ending) Report {
+	names := make([]StageNames, len(r.plan.Stages))
+	for i, st := range r.plan.Stages {
 		names[i] = StageNames{Name: st.Name, Services: []string{}}
 		for _, t := range st.Tasks {
 			names[i].Services = append(names[i].Services, t.Name)
 		}
 	}
-	r.add(Event{Type: RunStarted, Name: plan.Name, Stages: names, Edges: plan.edges()})
+	r.add(Event{Type: RunStarted, Name: r.plan.Name, Stages: names, Edges: r.plan.edges()})
 	outcome := EndReady
-	for i := range plan.Stages {
-		end := r.stage(ctx, i)
+	for i := range r.plan.Stages {
+		end := stage(i)
 		if end != EndReady {
 			outcome = EndDegraded
 		}
@@ -124,18 +130,18 @@ func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 		}
 	}
 	report := Report{Began: r.start, Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status, At: r.at}
-	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: time.Since(r.start)})
+	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: r.since(r.start)})
 	r.log.close()
 	report.Events = r.log.seq
 	return report
 }
 
-func newRun(plan *Plan, world World, opt Options) *run {
+func newRun(plan *Plan, world World, opt Options, clock clock) *run {
 	n := len(plan.Tasks)
-	r := &run{plan: plan, world: world, start: time.Now(), gate: newGate(opt.Parallelism), log: newEventLog(opt.Run, opt.seen, opt.Sinks),
+	r := &run{plan: plan, world: world, clock: clock, start: clock.now(), gate: newGate(opt.Parallelism, clock), log: newEventLog(opt.Run, opt.seen, clock, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
 		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
-		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]context.CancelFunc, len(plan.Stages))}
+		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]func(), len(plan.Stages))}
 	for _, t := range plan.Tasks {
 		r.status[t.ID] = Status{State: Pending}
 		r.wake[t.ID] = make(chan struct{}, 1)
@@ -152,19 +158,10 @@ func newRun(plan *Plan, world World, opt Options) *run {
 // stage boots one stage. The errgroup's Wait is the barrier; what was ready
 // and has fallen by then is walked again.
 func (r *run) stage(ctx context.Context, i int) Ending {
-	st := &r.plan.Stages[i]
-	start := time.Now()
-	r.add(Event{Type: StageStarted, Stage: st.Name})
+	st, start := &r.plan.Stages[i], r.clock.now()
 	open, passed := context.WithCancel(ctx) // ends when all of the stage is ready
 	defer passed()
-	r.mu.Lock()
-	r.passed[i] = passed
-	r.mu.Unlock()
-	// All of the stage is blocked before any of it moves, so that the log
-	// always begins the same way.
-	for _, t := range st.Tasks {
-		r.publish(t, next(t.Policy, r.look(t.ID), Outcome{Result: Opened}))
-	}
+	r.open(i, passed)
 	stopNagging := r.nag(ctx, st)
 	for todo := st.Tasks; len(todo) > 0; todo = r.fallen(ctx, st) {
 		var barrier errgroup.Group
@@ -177,8 +174,25 @@ func (r *run) stage(ctx context.Context, i int) Ending {
 		barrier.Wait() // no task returns an error: a failure is a result
 	}
 	stopNagging()
+	return r.shut(ctx, st, start)
+}
+
+// open begins a stage. All of it is blocked before any of it moves, so that
+// the log always begins the same way.
+func (r *run) open(i int, passed func()) {
+	st := &r.plan.Stages[i]
+	r.add(Event{Type: StageStarted, Stage: st.Name})
+	r.mu.Lock()
+	r.passed[i] = passed
+	r.mu.Unlock()
+	for _, t := range st.Tasks {
+		r.publish(t, next(t.Policy, r.look(t.ID), Outcome{Result: Opened}))
+	}
+}
+
+func (r *run) shut(ctx context.Context, st *Stage, start time.Time) Ending {
 	end := r.ending(ctx, st)
-	r.add(Event{Type: StageDone, Stage: st.Name, Outcome: end, Elapsed: time.Since(start)})
+	r.add(Event{Type: StageDone, Stage: st.Name, Outcome: end, Elapsed: r.since(start)})
 	return end
 }
 
@@ -335,7 +349,7 @@ func (r *run) publish(t *Task, to Status) Status {
 	r.status[t.ID] = to
 	if from.State == to.State {
 		// Late, under a policy without limit: it has another timeout.
-		r.notes[t.ID], r.due[t.ID] = to.Cause, time.Now().Add(t.Timeout)
+		r.notes[t.ID], r.due[t.ID] = to.Cause, r.clock.now().Add(t.Timeout)
 		return to
 	}
 	e := Event{Type: ServiceMoved, Stage: r.plan.Stages[t.Stage].Name, Service: t.Name, From: from.State, To: to.State,
@@ -344,15 +358,15 @@ func (r *run) publish(t *Task, to Status) Status {
 	case Starting:
 		// Its clock starts here: neither a dependency nor its image nor the
 		// queue for a slot has eaten any of its time.
-		r.began[t.ID], r.notes[t.ID] = time.Now(), Cause{}
-		e.Pulled, e.Queued, e.Timeout = r.pulled[t.ID], time.Since(r.queued[t.ID]), patience(t, to)
+		r.began[t.ID], r.notes[t.ID] = r.clock.now(), Cause{}
+		e.Pulled, e.Queued, e.Timeout = r.pulled[t.ID], r.since(r.queued[t.ID]), patience(t, to)
 		r.due[t.ID] = r.began[t.ID].Add(e.Timeout)
 		r.told[t.ID] = telling{}
 	case Probing:
 		r.begun[t.ID], e.At, e.Kept = true, r.at[t.ID], from.State != Starting || r.kept(t.ID)
 	}
 	if !r.began[t.ID].IsZero() && from.State != Backoff {
-		e.Elapsed = time.Since(r.began[t.ID])
+		e.Elapsed = r.since(r.began[t.ID])
 	}
 	r.count(t.Stage, from.State, to.State)
 	r.log.add(e)
@@ -382,7 +396,7 @@ func (r *run) kept(id int) bool {
 			return false
 		}
 	}
-	return true
+	return len(r.at[id]) > 0
 }
 
 // count keeps the number of tasks of a stage that are not ready. The caller
@@ -403,12 +417,7 @@ func (r *run) count(stage int, from, to State) {
 // returns the tasks that have to be walked again. When it can't look, a stage
 // that blocks asks again for as long as it takes; another goes on.
 func (r *run) fallen(ctx context.Context, st *Stage) []*Task {
-	var ready []Ready
-	for _, t := range st.Tasks {
-		if r.look(t.ID).State == Healthy {
-			ready = append(ready, Ready{t, r.instances(t)})
-		}
-	}
+	ready := r.ready(st)
 	if len(ready) == 0 || ctx.Err() != nil {
 		return nil
 	}
@@ -421,7 +430,21 @@ func (r *run) fallen(ctx context.Context, st *Stage) []*Task {
 			return nil
 		}
 	}
-	var again []*Task
+	return r.fell(ready, causes)
+}
+
+func (r *run) ready(st *Stage) (ready []Ready) {
+	for _, t := range st.Tasks {
+		if r.look(t.ID).State == Healthy {
+			ready = append(ready, Ready{t, r.instances(t)})
+		}
+	}
+	return ready
+}
+
+// fell takes those that have fallen out of those that were ready, and returns
+// who is to be walked again.
+func (r *run) fell(ready []Ready, causes map[int]Cause) (again []*Task) {
 	for _, v := range ready {
 		if why, ok := causes[v.Task.ID]; ok {
 			s := r.publish(v.Task, next(v.Task.Policy, r.look(v.Task.ID), Outcome{Exited, why}))
@@ -448,13 +471,17 @@ func (r *run) nag(ctx context.Context, st *Stage) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if waiting := r.waiting(st); len(waiting) > 0 {
-					r.add(Event{Type: StillBlocked, Stage: st.Name, Waiting: waiting, Elapsed: time.Since(start)})
-				}
+				r.complain(st, start)
 			}
 		}
 	})
 	return func() { cancel(); done.Wait() }
+}
+
+func (r *run) complain(st *Stage, start time.Time) {
+	if waiting := r.waiting(st); len(waiting) > 0 {
+		r.add(Event{Type: StillBlocked, Stage: st.Name, Waiting: waiting, Elapsed: r.since(start)})
+	}
 }
 
 func (r *run) waiting(st *Stage) []Waiting {
@@ -536,6 +563,8 @@ func (r *run) add(e Event) {
 	r.log.add(e)
 }
 
+func (r *run) since(t time.Time) time.Duration { return r.clock.now().Sub(t) }
+
 func (r *run) look(id int) Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -562,7 +591,7 @@ func (r *run) note(t *Task, why Cause) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes[t.ID] = why
-	told, now := &r.told[t.ID], time.Now()
+	told, now := &r.told[t.ID], r.clock.now()
 	if why.Text == told.last || now.Before(told.next) {
 		return
 	}
@@ -574,7 +603,7 @@ func (r *run) note(t *Task, why Cause) {
 func (r *run) prepared(t *Task, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pulled[t.ID], r.queued[t.ID] = took, time.Now()
+	r.pulled[t.ID], r.queued[t.ID] = took, r.clock.now()
 }
 
 func (r *run) instances(t *Task) []Instance {

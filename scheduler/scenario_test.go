@@ -57,6 +57,11 @@ func TestScenarios(t *testing.T) {
 				_, events = supervise(t, plan, w)
 			} else {
 				_, events, _ = boot(t, plan, w.script, w.parallelism, w.interrupt, func(f *fakeWorld) { f.blind = w.blind })
+				_, simulated := simulate(t, plan, Imagined{Attempts: imagine(plan, w.script), Interrupt: w.interrupt,
+					By: Interrupt{"SIGINT", 130}, Blind: w.blind}, w.parallelism)
+				if diff := cmp.Diff(render(plan, events), render(plan, simulated)); diff != "" {
+					t.Errorf("a simulation gives other events (-boot +simulation):\n%s", diff)
+				}
 			}
 			got := render(plan, events)
 			if *update {

@@ -68,7 +68,7 @@ func newSupervision(plan *Plan, world World, opt Options, boot Report) *supervis
 		after.Tasks[i] = &task
 	}
 	opt.seen = boot.Events
-	s := &supervision{run: newRun(&after, world, opt), changed: make([]chan struct{}, n),
+	s := &supervision{run: newRun(&after, world, opt, wall), changed: make([]chan struct{}, n),
 		since: make([]time.Time, n), fresh: make([]bool, n), renewed: make([]string, n)}
 	s.after = s
 	for i := range s.passed {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,13 +36,16 @@ type serving struct {
 	said    bytes.Buffer
 }
 
-func (b *bench) agent(args ...string) *serving {
+func (b *bench) agent(args ...string) *serving { return b.agentAt("", args...) }
+
+// agentAt starts one that listens at a socket; "" is one of its own.
+func (b *bench) agentAt(socket string, args ...string) *serving {
 	b.t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "bootgraph-agent-") // a short path
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s := &serving{b: b, socket: filepath.Join(dir, "a.sock")}
+	s := &serving{b: b, socket: cmp.Or(socket, filepath.Join(dir, "a.sock"))}
 	s.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
 		b.t.Fatal(err)
@@ -144,7 +148,7 @@ func TestAgentServesAfterItsBootAndNotBefore(t *testing.T) {
 	b := newBench(t, host.Shared(t), slowly("served", "3s"))
 	s := b.agent()
 	s.until("EXTEND_TIMEOUT_USEC=")
-	s.until("STATUS=served: booting stage foundation: 2 pending, 1 probing; served-db: tcp 5432: connection refused") // after its timeout
+	s.until("STATUS=served: booting stage foundation: 2 pending, 1 probing; served-db: tcp 5432: connection refused")
 	if _, err := os.Lstat(s.socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket is there during the boot: %v", err)
 	}
@@ -153,6 +157,13 @@ func TestAgentServesAfterItsBootAndNotBefore(t *testing.T) {
 	}
 	if code, out, _ := b.run("status"); code != 3 || !strings.Contains(out, "served is booting") {
 		t.Errorf("during the boot, status exits with %d: %s", code, out)
+	}
+	for log := ""; !strings.Contains(log, " start"); { // Podman writes it down when it can
+		text, err := b.host.Podman(t.Context(), "logs", "served-db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		log = string(text)
 	}
 	code, out, _ := b.exec("why", "served-web")
 	for _, want := range []string{"served-web is pending", "depends on served-api is pending", "waits for stage foundation: served-db is probing", "tcp 5432: connection refused", "container served-db: running; its log ends with", " start"} {
@@ -405,6 +416,38 @@ func TestAgentPutsBackWhatFalls(t *testing.T) {
 	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
 	if code, said := s.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("the agent exits with %d: %s", code, said)
+	}
+}
+
+// TestAKilledAgentComesBack, killed in the middle of its boot and while it
+// serves: nothing is started twice, and the socket that it left is no
+// hindrance.
+func TestAKilledAgentComesBack(t *testing.T) {
+	b := newBench(t, host.Shared(t), slowly("reborn", "3s"))
+	first := b.agent("--progress", "quiet")
+	first.until("STATUS=reborn: booting stage foundation")
+	first.until("STATUS=reborn: booting stage foundation: 2 pending, 1 probing")
+	first.end(syscall.SIGKILL)
+	half := b.containers("reborn")
+
+	second := b.agent("--progress", "quiet")
+	second.until("READY=1")
+	whole := b.containers("reborn")
+	if !strings.Contains(whole, half) {
+		t.Errorf("after the restart there is\n%s\nand before there was\n%s", whole, half)
+	}
+	second.end(syscall.SIGKILL)
+	if _, err := os.Lstat(second.socket); err != nil {
+		t.Errorf("the killed agent left no socket: %v", err)
+	}
+
+	third := b.agentAt(second.socket, "--progress", "quiet")
+	third.until("READY=1")
+	if code, out, _ := third.ask("status"); code != 0 {
+		t.Errorf("status exits with %d: %s", code, out)
+	}
+	if now := b.containers("reborn"); now != whole {
+		t.Errorf("the third agent made\n%s\nof\n%s", now, whole)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"bootgraph/podman"
 	"bootgraph/report"
 	"bootgraph/scheduler"
+	"bootgraph/trace"
 )
 
 // defaultParallelism is how many containers are started at a time. A start
@@ -76,6 +77,7 @@ something is degraded, failed or skipped.`,
 type bootOptions struct {
 	progress    string
 	parallelism int
+	otlp        string // where traces go; "": where the environment says
 	lockTimeout *time.Duration
 }
 
@@ -84,6 +86,7 @@ func bootFlags(cmd *cobra.Command) *bootOptions {
 	flags := cmd.Flags()
 	flags.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json (events on standard output) or quiet")
 	flags.IntVar(&o.parallelism, "parallelism", defaultParallelism(), "starts at a time; who waits or is probed doesn't count")
+	flags.StringVar(&o.otlp, "otlp", "", "export the boot as an OpenTelemetry trace to the OTLP/gRPC `endpoint` (default: $OTEL_EXPORTER_OTLP_ENDPOINT; none: no trace)")
 	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions([]string{"auto", "tty", "plain", "json", "quiet"}, cobra.ShellCompDirectiveNoFileComp))
 	return &o
 }
@@ -93,10 +96,22 @@ func lockTimeoutFlag(cmd *cobra.Command) *time.Duration {
 }
 
 func (o *bootOptions) check() error {
-	if o.parallelism < 1 || o.parallelism > 64 {
-		return fmt.Errorf("--parallelism is 1 to 64, not %d", o.parallelism)
+	if err := checkParallelism(o.parallelism); err != nil {
+		return err
+	}
+	if o.otlp != "" {
+		if _, err := trace.Wanted(o.otlp, os.Getenv); err != nil {
+			return err
+		}
 	}
 	return oneOf("progress", o.progress, "auto", "tty", "plain", "json", "quiet")
+}
+
+func checkParallelism(n int) error {
+	if n < 1 || n > 64 {
+		return fmt.Errorf("--parallelism is 1 to 64, not %d", n)
+	}
+	return nil
 }
 
 // carryOut boots under the lock.
@@ -109,7 +124,28 @@ func (s *session) carryOut(ctx context.Context, command string, how bootOptions,
 	if err := s.prepare(ctx, prune); err != nil {
 		return err
 	}
-	return s.boot(ctx, how.progress, how.parallelism, sinks)
+	traced, export := s.app.trace(how.otlp)
+	defer export(ctx)
+	return s.boot(ctx, how.progress, how.parallelism, append(sinks, traced...))
+}
+
+// trace is the sink that makes a trace of a boot, if that is wanted; export
+// sends it. What goes wrong with it is told, and no more: a boot doesn't fail
+// for want of a collector.
+func (a *app) trace(endpoint string) (sinks []func(scheduler.Event), export func(context.Context)) {
+	wanted, err := trace.Wanted(endpoint, os.Getenv)
+	if err != nil {
+		a.say("warning", err.Error(), "trace")
+	}
+	if !wanted {
+		return nil, func(context.Context) {}
+	}
+	t := trace.New(endpoint, versionText())
+	return []func(scheduler.Event){t.Add}, func(ctx context.Context) {
+		if err := t.Export(context.WithoutCancel(ctx)); err != nil { // of a boot that was interrupted, too
+			a.say("warning", err.Error(), "trace")
+		}
+	}
 }
 
 // progress is the sink that shows a boot. usual tells how long it takes.

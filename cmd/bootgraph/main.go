@@ -122,7 +122,7 @@ file: boot.hcl (or boot.hcl.json) in the current directory, or the one named.`,
 	flags.StringArrayVar(&a.varFiles, "var-file", nil, "a `file` of values for variables, a line of NAME = VALUE each (repeatable)")
 	flags.StringVar(&a.logFormat, "log-format", "text", "how messages are written: text or json")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colour (also: $NO_COLOR)")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.schemaCommand(), a.planCommand(), a.graphCommand(),
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.schemaCommand(), a.planCommand(), a.graphCommand(), a.simulateCommand(),
 		a.applyCommand(), a.recoverCommand(), a.registryCommand(), a.statusCommand(), a.whyCommand(), a.analyzeCommand(), a.historyCommand(),
 		a.downCommand(), a.logsCommand(), a.agentCommand(), a.enableCommand(), a.disableCommand(), a.versionCommand())
 	return root

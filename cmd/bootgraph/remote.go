@@ -35,7 +35,7 @@ func (r *remote) used() bool { return r.address != "" || r.files != agent.Files{
 
 // notAsked are flags about what the agent knows better, or that make no sense
 // with it.
-var notAsked = []string{"var", "var-file", "connection", "offline", "out"}
+var notAsked = []string{"var", "var-file", "connection", "offline", "out", "otlp"}
 
 // ask runs a command by an agent.
 func (a *app) ask(cmd *cobra.Command, r *remote, args []string, do func(context.Context, *agent.Client) error) error {

@@ -180,7 +180,7 @@ func (s *svg) writeBox(box int, critical bool) {
 		class += " focus"
 	}
 	name, checks := s.label(box)
-	s.printf(`<g><title>%s</title>`, xmlText(s.tooltip(b)))
+	s.printf(`<g data-name="%s"><title>%s</title>`, xmlText(Clean(b.Name)), xmlText(s.tooltip(b)))
 	s.printf(`<rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="%d"/>`, class, r.x, r.y, r.w, r.h, round)
 	s.printf(`<text class="name mid" x="%d" y="%d">%s</text>`, r.x+r.w/2, r.y+18, xmlText(name))
 	s.printf(`<text class="mid" x="%d" y="%d">%s</text></g>`+"\n", r.x+r.w/2, r.y+33, xmlText(checks))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,7 @@ type Endpoint struct {
 	tcp   string // HOST:PORT
 	creds credentials.TransportCredentials
 	home  string // directory that may be created; "": it has to be there
+	local bool   // of NewLocalEndpoint
 }
 
 // pathMost is what fits into a sockaddr_un.
@@ -48,7 +50,7 @@ func NewEndpoint(address string, files Files, warn func(error)) (*Endpoint, erro
 	path, isUnix := unixPath(address)
 	switch {
 	case isUnix && len(path) > pathMost:
-		return nil, fmt.Errorf("cannot listen on %s: the path of a socket has at most %d bytes: name a shorter one with --listen unix:PATH", path, pathMost)
+		return nil, fmt.Errorf("cannot listen on %s: the path of a socket has at most %d bytes: name a shorter one", path, pathMost)
 	case isUnix:
 		if err := free(path); err != nil {
 			return nil, err
@@ -63,6 +65,27 @@ func NewEndpoint(address string, files Files, warn func(error)) (*Endpoint, erro
 		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
 	return &Endpoint{tcp: address, creds: creds}, nil
+}
+
+// NewLocalEndpoint reads the address of a listener without TLS for what this
+// machine alone may see: unix:PATH, or a port of the loopback. A name is no
+// such address, since it may lead anywhere.
+func NewLocalEndpoint(address string) (*Endpoint, error) {
+	if _, isUnix := unixPath(address); isUnix {
+		e, err := NewEndpoint(address, Files{}, nil)
+		if err == nil {
+			e.local = true
+		}
+		return e, err
+	}
+	at, err := netip.ParseAddrPort(address)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %q: it is neither 127.0.0.1:PORT nor unix:PATH", address)
+	case !at.Addr().IsLoopback():
+		return nil, fmt.Errorf("cannot listen on %s: everybody who reaches the machine could read it: take 127.0.0.1:%d, or unix:PATH", address, at.Port())
+	}
+	return &Endpoint{tcp: address, local: true}, nil
 }
 
 // DefaultEndpoint is at SocketPath. Its directory is made if need be.
@@ -112,7 +135,7 @@ func free(path string) error {
 		return fmt.Errorf("cannot tell whether another agent listens: %w", err)
 	}
 	conn.Close()
-	return fmt.Errorf("cannot listen on %s: another agent does: end it, or choose another address with --listen", path)
+	return fmt.Errorf("cannot listen on %s: another agent does: end it, or choose another address", path)
 }
 
 // Listen opens the endpoint.
@@ -132,7 +155,27 @@ func (e *Endpoint) Listen() (net.Listener, error) {
 	if err := free(e.path); err != nil {
 		return nil, err
 	}
-	return listenUnix(e.path)
+	listener, err := listenUnix(e.path)
+	if err == nil && e.local {
+		listener = ownListener{listener}
+	}
+	return listener, err
+}
+
+// ownListener lets in whom peerCredentials lets in, where no gRPC asks these.
+type ownListener struct{ net.Listener }
+
+func (l ownListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if _, _, err := (peerCredentials{}).ServerHandshake(conn); err == nil {
+			return conn, nil
+		}
+		conn.Close()
+	}
 }
 
 // private makes a directory of this user alone, or makes sure that it is one.

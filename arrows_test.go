@@ -27,7 +27,8 @@ trace: scheduler analysis                       exports a boot as an OpenTelemet
 agent/bootgraph/v1:                             the API of the agent, generated
 agent/genproto:                                 generates it
 agent: scheduler agent/bootgraph/v1             serves a configuration to gRPC clients
-cmd/bootgraph: config lint scheduler analysis health podman journal report agent agent/bootgraph/v1 trace    wires all of them
+page: scheduler                                 shows events to browsers, and to Prometheus
+cmd/bootgraph: config lint scheduler analysis health podman journal report agent agent/bootgraph/v1 page trace    wires all of them
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo

@@ -3,8 +3,9 @@
 # there yet: Podman (4 or newer, with netavark) and what it needs rootless.
 #
 #   install.sh           for the demo
-#   install.sh --test    also graphviz and systemd-analyze, which read the DOT
-#                        output and the unit of the agent in tests
+#   install.sh --test    also graphviz, systemd-analyze and a headless Chromium,
+#                        which read the DOT output, the unit of the agent and
+#                        its page in tests
 #
 # It is run by `make test` and `make demo`, asks nothing, and says what it
 # installs in one line. The line of apt is the one that is tested.
@@ -30,10 +31,13 @@ need newuidmap
 need slirp4netns pasta
 need fuse-overlayfs
 readers=
+browser=
 if [ "${1-}" = --test ]; then
 	need dot
 	need systemd-analyze
+	need chromium-headless-shell chromium chromium-browser google-chrome
 	readers="graphviz systemd"
+	browser=yes
 fi
 if [ -z "$missing" ]; then exit 0; fi
 
@@ -68,15 +72,15 @@ install() { # MANAGER PACKAGE…
 
 # shellcheck disable=SC2086
 if command -v apt-get >/dev/null; then
-	install apt-get $common iptables uidmap
+	install apt-get $common iptables uidmap ${browser:+chromium-headless-shell}
 elif command -v dnf >/dev/null; then
-	install dnf $common iptables-nft shadow-utils
+	install dnf $common iptables-nft shadow-utils ${browser:+chromium}
 elif command -v apk >/dev/null; then
-	install apk $common iptables shadow shadow-subids
+	install apk $common iptables shadow shadow-subids ${browser:+chromium}
 elif command -v pacman >/dev/null; then
-	install pacman $common iptables shadow
+	install pacman $common iptables shadow ${browser:+chromium}
 elif command -v zypper >/dev/null; then
-	install zypper $common iptables shadow
+	install zypper $common iptables shadow ${browser:+chromium}
 else
 	echo "cannot install$missing: no apt-get, dnf, apk, pacman or zypper: install these yourself" >&2
 	exit 1

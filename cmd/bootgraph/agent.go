@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bootgraph/agent"
+	"bootgraph/page"
 	"bootgraph/report"
 	"bootgraph/scheduler"
 )
@@ -28,11 +29,15 @@ gone, what was last applied from it.
 It listens on a unix socket that only its user can open, or where --listen says:
 unix:PATH, or HOST:PORT with mutual TLS.
 
+With --http it shows, from the first moment on, what it does: a page for browsers on
+this machine, and /metrics for Prometheus. Nothing can be changed there.
+
 SIGTERM ends it and leaves all containers as they are.`,
 	})
 	how := bootFlags(cmd)
 	flags := cmd.Flags()
 	listen := flags.StringArray("listen", nil, "listen at this `address`, unix:PATH or HOST:PORT (repeatable; default: a socket of its own)")
+	http := flags.String("http", "", "show a page and /metrics at this `address`, 127.0.0.1:PORT or unix:PATH")
 	var files agent.Files
 	flags.StringVar(&files.Cert, "tls-cert", "", "with --listen HOST:PORT: the certificate `file` of the agent; read again when it changes")
 	flags.StringVar(&files.Key, "tls-key", "", "its key `file`")
@@ -51,6 +56,12 @@ SIGTERM ends it and leaves all containers as they are.`,
 		if err != nil {
 			return err
 		}
+		var shown *agent.Endpoint
+		if *http != "" {
+			if shown, err = agent.NewLocalEndpoint(*http); err != nil {
+				return fmt.Errorf("--http: %w", err)
+			}
+		}
 		unlock, err := s.dir.LockAgent(cmd.Context())
 		if err != nil {
 			return err
@@ -59,7 +70,14 @@ SIGTERM ends it and leaves all containers as they are.`,
 		patience := time.Duration(math.MaxInt64) // nobody is there to start it again
 		how.lockTimeout = &patience
 		d := &daemon{app: a, args: args, how: *how, stopOnExit: *stopOnExit, notify: notify, booted: s, turn: make(chan struct{}, 1)}
-		d.agent = agent.New(d.work())
+		d.agent, d.page = agent.New(d.work()), page.New(s.all, pageSources)
+		if shown != nil {
+			done, err := d.show(shown)
+			if err != nil {
+				return err
+			}
+			defer done()
+		}
 		return d.run(cmd.Context(), endpoints)
 	}
 	return cmd
@@ -88,6 +106,7 @@ type daemon struct {
 	how        bootOptions
 	stopOnExit bool
 	agent      *agent.Agent
+	page       *page.Page
 	notify     *agent.Notifier
 
 	turn    chan struct{} // of who boots, and of keeping
@@ -140,6 +159,7 @@ func (d *daemon) sinks(s *session, more ...func(scheduler.Event)) []func(schedul
 			d.booted = &lasting
 			d.mu.Unlock()
 			d.agent.Expect(s.all)
+			d.page.Expect(s.all)
 		}
 		d.add(e)
 	})
@@ -149,6 +169,7 @@ func (d *daemon) sinks(s *session, more ...func(scheduler.Event)) []func(schedul
 // after them.
 func (d *daemon) add(e scheduler.Event) {
 	d.agent.Add(e)
+	d.page.Add(e)
 	d.mu.Lock()
 	d.fold.Add(e)
 	glance := d.fold.Glance()
@@ -156,11 +177,12 @@ func (d *daemon) add(e scheduler.Event) {
 	d.status(glance)
 }
 
-// status tells the service manager where things stand.
+// status tells the service manager, and who looks, where things stand.
 func (d *daemon) status(text string) {
 	if d.fellBack() {
 		text = "THE BOOT FILE CAN'T BE USED, this is what was last applied; " + text
 	}
+	d.page.Say(text)
 	_ = d.notify.Status(text) // it is told again at the next event
 }
 

@@ -122,6 +122,27 @@ func (s *serving) health(t *testing.T) grpc_health_v1.HealthClient {
 	return grpc_health_v1.NewHealthClient(conn)
 }
 
+// becomes watches the health of a service: it waits until that is so.
+func (s *serving) becomes(service string) func(grpc_health_v1.HealthCheckResponse_ServingStatus) {
+	s.b.t.Helper()
+	stream, err := s.health(s.b.t).Watch(s.b.t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+	if err != nil {
+		s.b.t.Fatal(err)
+	}
+	return func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+		s.b.t.Helper()
+		for {
+			answer, err := stream.Recv()
+			if err != nil {
+				s.b.t.Fatalf("waiting for %s to be %s: %v", service, want, err)
+			}
+			if answer.Status == want {
+				return
+			}
+		}
+	}
+}
+
 func slowly(name, delay string) string {
 	return fmt.Sprintf(`name = "%[1]s"
 stage "foundation" {
@@ -367,22 +388,7 @@ func TestAgentPutsBackWhatFalls(t *testing.T) {
 	if code, _, said := s.ask("apply", "--target", "fallen-api"); code != 0 {
 		t.Fatalf("apply exits with %d: %s", code, said)
 	}
-	stream, err := s.health(t).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "fallen-db"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	becomes := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
-		t.Helper()
-		for {
-			answer, err := stream.Recv()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if answer.Status == want {
-				return
-			}
-		}
-	}
+	becomes := s.becomes("fallen-db")
 	for _, what := range [][]string{{"kill"}, {"rm", "--force"}} {
 		becomes(grpc_health_v1.HealthCheckResponse_SERVING)
 		if what[0] == "kill" { // podman kill would be somebody's will

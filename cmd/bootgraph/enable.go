@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bootgraph/agent"
 	"bootgraph/config"
 )
 
@@ -50,6 +51,7 @@ has to be in a file of variables (--var-file), which only its user should be abl
 to read.`,
 	})
 	unitFlags(cmd, &m)
+	http := cmd.Flags().String("http", "", "passed on to the agent")
 	listen := cmd.Flags().StringArray("listen", nil, "passed on to the agent, as are --tls-cert, --tls-key, --tls-client-ca (repeatable)")
 	cert := cmd.Flags().String("tls-cert", "", "see bootgraph agent")
 	key := cmd.Flags().String("tls-key", "", "see bootgraph agent")
@@ -65,6 +67,12 @@ to read.`,
 		command, err := a.agentCommandLine(path, file, []option{{"--tls-cert", *cert}, {"--tls-key", *key}, {"--tls-client-ca", *ca}}, *listen)
 		if err != nil {
 			return err
+		}
+		if *http != "" {
+			if _, err := agent.NewLocalEndpoint(*http); err != nil {
+				return fmt.Errorf("--http: %w", err)
+			}
+			command = append(command, "--http", *http)
 		}
 		text, err := m.unit(file, command)
 		if err != nil {

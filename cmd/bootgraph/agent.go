@@ -52,6 +52,11 @@ SIGTERM ends it and leaves all containers as they are.`,
 		if err != nil {
 			return err
 		}
+		unlock, err := s.dir.LockAgent(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		endpoints, err := a.endpoints(s.file.Name, *listen, files)
 		if err != nil {
 			return err
@@ -62,11 +67,6 @@ SIGTERM ends it and leaves all containers as they are.`,
 				return fmt.Errorf("--http: %w", err)
 			}
 		}
-		unlock, err := s.dir.LockAgent(cmd.Context())
-		if err != nil {
-			return err
-		}
-		defer unlock()
 		patience := time.Duration(math.MaxInt64) // nobody is there to start it again
 		how.lockTimeout = &patience
 		d := &daemon{app: a, args: args, how: *how, stopOnExit: *stopOnExit, notify: notify, booted: s, turn: make(chan struct{}, 1)}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
+	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -28,12 +30,22 @@ func (d *daemon) keepOn(k kept) {
 	ctx, end := context.WithCancel(context.Background())
 	d.keeping = &keeping{of: k, end: end, stood: make(chan scheduler.Report, 1)}
 	go func(stood chan<- scheduler.Report) {
-		stands, err := k.session.supervise(ctx, k.after, d.how.parallelism, d.add)
+		stands, err := k.session.supervise(ctx, k.after, d.how.parallelism, d.add, d.sayKept())
 		if err != nil {
 			d.app.say("error", err.Error()+"; nothing is put back", scheduler.CauseOf(err).Code)
 		}
 		stood <- stands
 	}(d.keeping.stood)
+}
+
+// sayKept is the sink for the agent's log.
+func (d *daemon) sayKept() func(scheduler.Event) {
+	var kept report.Kept
+	return func(e scheduler.Event) {
+		if level, text := kept.Line(e); text != "" {
+			d.app.say(level, text, cmp.Or(e.Cause.Code, string(e.To)))
+		}
+	}
 }
 
 // rest ends the supervision, and gives what keepOn goes on with.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"bootgraph/scheduler"
 	"bootgraph/testdata/host"
@@ -54,7 +55,7 @@ func TestWhatHappensBehindItsBackIsNoticed(t *testing.T) {
 			return at(a.seen, name, scheduler.Probing).IsZero() || strings.HasPrefix(name, "ready") && at(a.seen, name, scheduler.Healthy).IsZero()
 		})
 	})
-	begun := len(a.seen)
+	begun, done := len(a.seen), map[string]time.Time{}
 	for _, fault := range behind {
 		for _, state := range []string{"probed-", "ready-"} {
 			if fault.does == "" {
@@ -62,6 +63,7 @@ func TestWhatHappensBehindItsBackIsNoticed(t *testing.T) {
 			} else {
 				podman(fault.does, state+fault.fault)
 			}
+			done[state+fault.fault] = time.Now()
 		}
 	}
 	if err := os.WriteFile(filepath.Join(gate, "open"), nil, 0o644); err != nil {
@@ -69,7 +71,11 @@ func TestWhatHappensBehindItsBackIsNoticed(t *testing.T) {
 	}
 	noticed := func(service string, codes []string) bool {
 		return slices.ContainsFunc(a.seen[begun:], func(e scheduler.Event) bool {
-			return e.Service == service && slices.Contains(codes, e.Cause.Code)
+			if e.Service != service || !slices.Contains(codes, e.Cause.Code) {
+				return false
+			}
+			t.Logf("%s, %s after it: %.100s", service, e.Time.Sub(done[service]).Round(time.Millisecond), e.Cause.Text)
+			return true
 		})
 	}
 	for _, fault := range behind {

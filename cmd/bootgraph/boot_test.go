@@ -607,7 +607,7 @@ stage "foundation" {
 		on         func()
 		off        func() error
 	}{
-		{"hung", "timeout", h.Stop, func() error { h.Continue(); return nil }},
+		{"hung", "podman_unresponsive", h.Stop, func() error { h.Continue(); return nil }},
 		{"killed", "podman_unreachable", h.Kill, h.Restart},
 	} {
 		t.Run(fault.name+" while it probes", func(t *testing.T) {

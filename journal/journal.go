@@ -186,9 +186,16 @@ func (d Dir) Read(run string) ([]scheduler.Event, error) {
 	}
 }
 
+const runTime = "20060102T150405.000Z"
+
 // NewRun returns the ID of a run that begins now: the time in UTC, to be read
 // and sorted by people and programs alike, and the process, since two agents
 // may begin in one second.
 func NewRun(now time.Time, pid int) string {
-	return now.UTC().Format("20060102T150405.000Z") + "-" + fmt.Sprint(pid)
+	return now.UTC().Format(runTime) + "-" + fmt.Sprint(pid)
+}
+
+// Began tells whether it is the holder who began a run, since it has its lock.
+func (h Holder) Began(run string) bool {
+	return strings.HasSuffix(run, fmt.Sprintf("-%d", h.PID)) && run >= h.Since.UTC().Format(runTime)
 }

@@ -22,6 +22,9 @@ type kept struct {
 
 // keepOn supervises until rest is called.
 func (d *daemon) keepOn(k kept) {
+	d.telling.Lock()
+	d.taken = nil
+	d.telling.Unlock()
 	ctx, end := context.WithCancel(context.Background())
 	d.keeping = &keeping{of: k, end: end, stood: make(chan scheduler.Report, 1)}
 	go func(stood chan<- scheduler.Report) {
@@ -41,13 +44,9 @@ func (d *daemon) rest() kept {
 	return k
 }
 
-// keepBooted goes on with what a session has booted, after a rest or in the
-// beginning; with what there was before, if it has booted nothing.
+// keepBooted goes on with what a session has booted, and with what was kept
+// before of what that boot was not of.
 func (d *daemon) keepBooted(s *session, before kept) {
-	if s == nil || s.booted.run == "" {
-		d.keepOn(before)
-		return
-	}
 	lasting := *s
 	lasting.app, lasting.plan = d.app, s.all
 	if before.session == nil {

@@ -400,18 +400,7 @@ stage "foundation" {
 // TestSupervisionOutlivesPodman kills Podman's service, and containers while
 // it is away.
 func TestSupervisionOutlivesPodman(t *testing.T) {
-	h, err := host.Start(host.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := h.BuildImages(); err != nil {
-		t.Fatal(err)
-	}
+	h := mortal(t)
 	if _, err := h.Podman(t.Context(), "create", "--name=away-existing", host.Image); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString("held\n")
 		select {}
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func holdInAnotherProcess(t *testing.T, d Dir) *exec.Cmd {

@@ -155,6 +155,18 @@ func TestTheCallersDeadlineIsNotPodmansFault(t *testing.T) {
 	})
 }
 
+// A command that was never begun is not a command that takes too long.
+func TestACommandThatPodmanDoesNotBeginIsPodmansFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := fakeHost(t, hang)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if _, _, err := h.Exec(ctx, scheduler.Instance{Container: "web", ID: webID}, []string{"true"}); code(err) != "podman_unresponsive" {
+			t.Error(err)
+		}
+	})
+}
+
 func TestNonsenseIsAnErrorAndNeverAnAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer func(http.ResponseWriter)

@@ -320,7 +320,7 @@ func (h *Host) look(ctx context.Context, name string) (*Found, error) {
 const lost = "lost"
 
 func (c *Client) processLost(f *Found) bool {
-	return c.local && f.Running() && f.PID > 0 && syscall.Kill(f.PID, 0) == syscall.ESRCH
+	return c.local && f.Running() && f.PID > 0 && (syscall.Kill(f.PID, 0) == syscall.ESRCH || zombie(f.PID))
 }
 
 func (h *Host) create(ctx context.Context, s *config.Service, w *config.Container) (string, error) {

@@ -62,20 +62,31 @@ func (c *Client) awaitProcess(ctx context.Context, was scheduler.Instance) error
 // isContainers tells whether a process is the first one of a container: then
 // its parent is a conmon that has the ID among its arguments.
 func isContainers(pid int, id string) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	// proc_pid_stat(5): the state and the parent come after the name, which may
-	// have brackets and blanks in it.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 2 {
-		return false
-	}
-	parent, err := strconv.Atoi(fields[1])
-	if err != nil {
-		return false
-	}
+	_, parent := processStat(pid)
 	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", parent))
 	return err == nil && id != "" && bytes.Contains(arguments, []byte("\x00"+id+"\x00"))
+}
+
+// zombie tells whether a process has ended and its parent has not noticed: after
+// a conmon that was killed that is init, which may take its time.
+func zombie(pid int) bool {
+	state, _ := processStat(pid)
+	return state == "Z"
+}
+
+// processStat is the state of a process and its parent; "" and 0 if it can't be
+// seen.
+func processStat(pid int) (state string, parent int) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	// proc_pid_stat(5): they come after the name, which may have brackets and
+	// blanks in it.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 2 {
+		return "", 0
+	}
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
 }

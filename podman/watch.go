@@ -202,7 +202,10 @@ func (h *Host) Exec(ctx context.Context, was scheduler.Instance, command []strin
 	var session struct{ ID string }
 	create := call{what: what, method: "POST", path: containerPath(was.ID, "exec"), limit: createLimit,
 		body: map[string]any{"AttachStdout": true, "AttachStderr": true, "Cmd": command}}
-	if err := h.do(ctx, create, &session); err != nil {
+	if err := h.do(ctx, create, &session); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// The command has not even begun: it is not what takes so long.
+		return 0, "", failed("podman_unresponsive", "cannot %s: podman (%s) has not answered in time; it hangs, or its storage is locked", what, h.uri)
+	} else if err != nil {
 		return 0, "", err
 	}
 	path := "/exec/" + url.PathEscape(session.ID)

@@ -5,7 +5,7 @@
 #   install.sh           for the demo
 #   install.sh --test    also graphviz, systemd-analyze and a headless Chromium,
 #                        which read the DOT output, the unit of the agent and
-#                        its page in tests
+#                        its page in tests, and gcc for the race detector
 #
 # It is run by `make test` and `make demo`, asks nothing, and says what it
 # installs in one line. The line of apt is the one that is tested.
@@ -36,7 +36,8 @@ if [ "${1-}" = --test ]; then
 	need dot
 	need systemd-analyze
 	need chromium-headless-shell chromium chromium-browser google-chrome
-	readers="graphviz systemd"
+	need gcc
+	readers="graphviz systemd gcc"
 	browser=yes
 fi
 if [ -z "$missing" ]; then exit 0; fi
@@ -72,11 +73,11 @@ install() { # MANAGER PACKAGE…
 
 # shellcheck disable=SC2086
 if command -v apt-get >/dev/null; then
-	install apt-get $common iptables uidmap ${browser:+chromium-headless-shell}
+	install apt-get $common iptables uidmap ${browser:+chromium-headless-shell libc6-dev}
 elif command -v dnf >/dev/null; then
 	install dnf $common iptables-nft shadow-utils ${browser:+chromium}
 elif command -v apk >/dev/null; then
-	install apk $common iptables shadow shadow-subids ${browser:+chromium}
+	install apk $common iptables shadow shadow-subids ${browser:+chromium musl-dev}
 elif command -v pacman >/dev/null; then
 	install pacman $common iptables shadow ${browser:+chromium}
 elif command -v zypper >/dev/null; then

@@ -94,8 +94,8 @@ type run struct {
 	due     []time.Time     // when it has had its time
 	begun   []bool          // was made to run at least once
 	at      [][]Instance    // what it runs as
-	unready []int           // by stage: how many tasks are not ready
-	passed  []func()        // by stage: called when all of it is ready
+	unready []int           // by stage: how many tasks are not ready, and may come to be
+	passed  []func()        // by stage: called when there are none
 
 	after *supervision // nil during a boot
 }
@@ -159,7 +159,7 @@ func newRun(plan *Plan, world World, opt Options, clock clock) *run {
 // and has fallen by then is walked again.
 func (r *run) stage(ctx context.Context, i int) Ending {
 	st, start := &r.plan.Stages[i], r.clock.now()
-	open, passed := context.WithCancel(ctx) // ends when all of the stage is ready
+	open, passed := context.WithCancel(ctx) // ends when all of the stage is ready that can be
 	defer passed()
 	r.open(i, passed)
 	stopNagging := r.nag(ctx, st)
@@ -399,13 +399,15 @@ func (r *run) kept(id int) bool {
 	return len(r.at[id]) > 0
 }
 
-// count keeps the number of tasks of a stage that are not ready. The caller
+// count keeps the number of tasks of a stage that are not ready and may come to
+// be. Those that were skipped don't count, even where the stage blocks: nobody
+// tries what they need, so to wait for them is to wait for ever. The caller
 // holds mu.
 func (r *run) count(stage int, from, to State) {
 	if from.Ready() {
 		r.unready[stage]++
 	}
-	if to.Ready() {
+	if to.Ready() || to == Skipped {
 		r.unready[stage]--
 	}
 	if r.unready[stage] == 0 {
@@ -489,7 +491,7 @@ func (r *run) waiting(st *Stage) []Waiting {
 	defer r.mu.Unlock()
 	var list []Waiting
 	for _, t := range st.Tasks {
-		if s := r.status[t.ID]; !s.State.Ready() {
+		if s := r.status[t.ID]; !s.State.Ready() && s.State != Skipped {
 			cause := s.Cause
 			switch {
 			case s.State == Probing && !r.notes[t.ID].IsZero():
@@ -522,13 +524,16 @@ func (r *run) blocker(t *Task, otherwise Cause) Cause {
 	return Cause{Code: "waiting", Text: "waits for " + strings.Join(names, ", ")}
 }
 
-// ending is how a stage came out.
+// ending is how a stage came out. One that blocks is never passed without one
+// of its tasks, so it ends the boot if it was skipped. To try again what an
+// earlier stage has given up was the other road: but that is said to have had
+// its attempts, and a job has effects.
 func (r *run) ending(ctx context.Context, st *Stage) Ending {
 	for _, t := range st.Tasks {
 		switch s := r.look(t.ID); {
 		case s.State == Canceled:
 			return EndFailed
-		case !s.State.Ready() && st.OnFailure == config.Abort:
+		case !s.State.Ready() && st.OnFailure != config.Continue:
 			return EndFailed
 		}
 	}
@@ -545,7 +550,7 @@ func (r *run) ending(ctx context.Context, st *Stage) Ending {
 
 // cut ends a boot at a stage: what has not begun is canceled.
 func (r *run) cut(ctx context.Context, stage int) Ending {
-	outcome, why := EndAborted, Cause{Code: "aborted", Text: fmt.Sprintf("stage %s has on_failure = \"abort\" and was not ready", r.plan.Stages[stage].Name)}
+	outcome, why := EndAborted, r.impassable(&r.plan.Stages[stage])
 	if ctx.Err() != nil {
 		outcome, why = EndInterrupted, ended(ctx).Cause
 	}
@@ -555,6 +560,17 @@ func (r *run) cut(ctx context.Context, stage int) Ending {
 		}
 	}
 	return outcome
+}
+
+// impassable says why no stage comes after this one.
+func (r *run) impassable(st *Stage) Cause {
+	for _, t := range st.Tasks {
+		if s := r.look(t.ID); s.State == Skipped && st.OnFailure == config.Block {
+			return Cause{Code: "aborted", Root: s.Cause.Root, Text: fmt.Sprintf("stage %s blocks, and can't be passed: %s %s (its stage went on without it, so nobody tries %s again)",
+				st.Name, t.Name, s.Cause.Text, s.Cause.Root)}
+		}
+	}
+	return Cause{Code: "aborted", Text: fmt.Sprintf("stage %s has on_failure = \"abort\" and was not ready", st.Name)}
 }
 
 func (r *run) add(e Event) {

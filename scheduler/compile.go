@@ -124,7 +124,6 @@ func (p *Plan) renumber(tasks []*Task) {
 				moved = append(moved, id)
 			}
 		}
-		slices.Sort(moved)
 		return moved
 	}
 	p.Tasks = make([]*Task, len(tasks))

@@ -93,6 +93,7 @@ type run struct {
 	began   []time.Time     // of the present attempt
 	due     []time.Time     // when it has had its time
 	begun   []bool          // was made to run at least once
+	gaveUp  []time.Time     // when it settled, if it is not ready
 	at      [][]Instance    // what it runs as
 	unready []int           // by stage: how many tasks are not ready, and may come to be
 	passed  []func()        // by stage: called when there are none
@@ -140,7 +141,7 @@ func newRun(plan *Plan, world World, opt Options, clock clock) *run {
 	n := len(plan.Tasks)
 	r := &run{plan: plan, world: world, clock: clock, start: clock.now(), gate: newGate(opt.Parallelism, clock), log: newEventLog(opt.Run, opt.seen, clock, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
-		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
+		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n), gaveUp: make([]time.Time, n),
 		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]func(), len(plan.Stages))}
 	for _, t := range plan.Tasks {
 		r.status[t.ID] = Status{State: Pending}
@@ -274,12 +275,18 @@ func (r *run) waitForDependencies(ctx context.Context, t *Task) Outcome {
 		}
 		r.mu.Lock()
 		verdict, known := r.verdict(t)
+		in := r.refusedIn(t)
 		r.mu.Unlock()
 		if known {
 			return verdict
 		}
+		var soon <-chan time.Time
+		if in > 0 {
+			soon = time.After(in)
+		}
 		select {
 		case <-r.wake[t.ID]: // only a hint: the verdict is read from the status
+		case <-soon:
 		case <-ctx.Done():
 		}
 	}
@@ -291,16 +298,10 @@ func (r *run) verdict(t *Task) (o Outcome, known bool) {
 	if r.after != nil {
 		return Outcome{Result: Allowed}, len(r.after.holders(t)) == 0
 	}
-	wait := false
-	for _, d := range t.DependsOn {
-		switch s := r.status[d]; {
-		case s.State.Ready():
-		case s.State.Settled():
-			return Outcome{Result: Refused, Cause: inherited(r.plan.Tasks[d], s)}, true
-		default:
-			wait = true
-		}
+	if d, _ := r.givenUp(t); d != nil {
+		return Outcome{Result: Refused, Cause: inherited(d, r.status[d.ID])}, r.refusedIn(t) == 0
 	}
+	wait := slices.ContainsFunc(t.DependsOn, func(d int) bool { return !r.status[d].State.Ready() })
 	for _, d := range t.Wants {
 		wait = wait || !r.status[d].State.Settled()
 	}
@@ -308,6 +309,33 @@ func (r *run) verdict(t *Task) (o Outcome, known bool) {
 		wait = wait || !r.begun[d] && !r.status[d].State.Settled()
 	}
 	return Outcome{Result: Allowed}, !wait
+}
+
+// refusedIn is after what time it is known for what a task is refused; 0 if it
+// is known, or it isn't refused. The caller holds mu.
+func (r *run) refusedIn(t *Task) time.Duration {
+	d, first := r.givenUp(t)
+	if d == nil {
+		return 0
+	}
+	return max(gateTick-r.since(first), 0)
+}
+
+// givenUp is the dependency that a task is refused for: of those that settled
+// first, within a tick, the one that its depends_on has first. Without the tick
+// it was up to how goroutines are woken. The caller holds mu.
+func (r *run) givenUp(t *Task) (which *Task, first time.Time) {
+	for _, d := range t.DependsOn {
+		if at := r.gaveUp[d]; !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	for _, d := range t.DependsOn {
+		if at := r.gaveUp[d]; !at.IsZero() && at.Before(first.Add(gateTick)) {
+			return r.plan.Tasks[d], first
+		}
+	}
+	return nil, first
 }
 
 // inherited is the cause of a task that is skipped because of another, with
@@ -367,6 +395,9 @@ func (r *run) publish(t *Task, to Status) Status {
 	}
 	if !r.began[t.ID].IsZero() && from.State != Backoff {
 		e.Elapsed = r.since(r.began[t.ID])
+	}
+	if to.State.Settled() && !to.State.Ready() {
+		r.gaveUp[t.ID] = r.clock.now()
 	}
 	r.count(t.Stage, from.State, to.State)
 	r.log.add(e)

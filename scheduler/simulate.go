@@ -286,6 +286,9 @@ func (s *simulation) admit(t *Task) {
 		switch verdict, known := s.verdict(t); {
 		case !known:
 			s.waits[t.ID] = true
+			if in := s.refusedIn(t); in > 0 {
+				s.later(in, t, func() { s.admit(t) })
+			}
 		case verdict.Result != Allowed:
 			s.told(t, verdict)
 		default:

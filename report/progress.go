@@ -137,6 +137,9 @@ func (p *progress) summary(e scheduler.Event) string {
 	default:
 		b.WriteString(p.fold.counts())
 	}
+	if e.Outcome == scheduler.EndAborted {
+		b.WriteString("\n  " + Clean(e.Cause.Text))
+	}
 	for _, s := range roots {
 		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Lines(s.Cause.Text, strings.Repeat(" ", 14)))
 		if names := follow[s.Name]; len(names) > 0 {

@@ -49,7 +49,7 @@ type Event struct {
 	From    State         // service
 	To      State         // service
 	Attempt int           // service, note: starts begun so far
-	Cause   Cause         // service, note: why; zero on the way to ready
+	Cause   Cause         // service, note: why; zero on the way to ready. run_done: why it ended before its time
 	Pulled  time.Duration // service, entering starting: what its image took
 	Queued  time.Duration // service, entering starting: how long it had to wait for a slot
 	Timeout time.Duration // service, entering starting: what it has until it has to be ready
@@ -142,6 +142,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	}
 	if e.Type == RunDone {
 		w.Exit = &e.Exit
+		if !e.Cause.IsZero() {
+			w.Cause = &e.Cause.Text
+		}
 	}
 	for _, at := range e.At {
 		w.Containers = append(w.Containers, wireContainer{at.Container, at.ID, at.StartedAt.UTC().Format(time.RFC3339Nano)})

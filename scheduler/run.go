@@ -119,19 +119,19 @@ func (r *run) through(ctx context.Context, stage func(i int) Ending) Report {
 		}
 	}
 	r.add(Event{Type: RunStarted, Name: r.plan.Name, Stages: names, Edges: r.plan.edges()})
-	outcome := EndReady
+	outcome, why := EndReady, Cause{}
 	for i := range r.plan.Stages {
 		end := stage(i)
 		if end != EndReady {
 			outcome = EndDegraded
 		}
 		if end == EndFailed {
-			outcome = r.cut(ctx, i)
+			outcome, why = r.cut(ctx, i)
 			break
 		}
 	}
 	report := Report{Began: r.start, Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status, At: r.at}
-	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: r.since(r.start)})
+	r.add(Event{Type: RunDone, Cause: why, Outcome: report.Outcome, Exit: report.Exit, Elapsed: r.since(r.start)})
 	r.log.close()
 	report.Events = r.log.seq
 	return report
@@ -580,8 +580,8 @@ func (r *run) ending(ctx context.Context, st *Stage) Ending {
 }
 
 // cut ends a boot at a stage: what has not begun is canceled.
-func (r *run) cut(ctx context.Context, stage int) Ending {
-	outcome, why := EndAborted, r.impassable(&r.plan.Stages[stage])
+func (r *run) cut(ctx context.Context, stage int) (outcome Ending, why Cause) {
+	outcome, why = EndAborted, r.impassable(&r.plan.Stages[stage])
 	if ctx.Err() != nil {
 		outcome, why = EndInterrupted, ended(ctx).Cause
 	}
@@ -590,7 +590,7 @@ func (r *run) cut(ctx context.Context, stage int) Ending {
 			r.publish(t, next(t.Policy, r.look(t.ID), Outcome{Ended, why}))
 		}
 	}
-	return outcome
+	return outcome, why
 }
 
 // impassable says why no stage comes after this one.

@@ -56,7 +56,7 @@ type Agent struct {
 
 	mu    sync.Mutex
 	ended bool           // no call begins any more
-	busy  sync.WaitGroup // calls; added to under mu
+	busy  sync.WaitGroup // work of calls; added to under mu
 }
 
 // New makes an agent that serves nobody yet, but takes events.
@@ -129,7 +129,9 @@ func (a *Agent) Serve(ctx context.Context, endpoints []*Endpoint, open func()) e
 	a.end(context.Cause(ctx))
 	a.busy.Wait()
 	for _, server := range servers {
-		cut := time.AfterFunc(endMost, server.Stop) // streams of the health service don't end by themselves
+		// Streams of the health service don't end by themselves, nor do those
+		// whose client doesn't read.
+		cut := time.AfterFunc(endMost, server.Stop)
 		server.GracefulStop()
 		cut.Stop()
 	}
@@ -157,7 +159,8 @@ func bounded(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle g
 	return handle(ctx, request)
 }
 
-// begin is the context of a call: it ends with the caller or with the agent.
+// begin is the context of the work of a call: it ends with the caller or with
+// the agent, which waits for done.
 func (a *Agent) begin(call context.Context) (ctx context.Context, done func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -251,8 +254,8 @@ func (a *Agent) Apply(r *pb.ApplyRequest, stream grpc.ServerStreamingServer[pb.A
 	if err != nil {
 		return err
 	}
-	defer done()
 	return pour(stream, func(put func(*pb.ApplyResponse)) error {
+		defer done()
 		return a.work.Apply(ctx, r,
 			func(m *pb.Message) { put(&pb.ApplyResponse{Of: &pb.ApplyResponse_Message{Message: m}}) },
 			func(e scheduler.Event) { put(&pb.ApplyResponse{Of: &pb.ApplyResponse_Event{Event: encode(e)}}) })
@@ -265,8 +268,8 @@ func (a *Agent) Down(r *pb.DownRequest, stream grpc.ServerStreamingServer[pb.Dow
 	if err != nil {
 		return err
 	}
-	defer done()
 	return pour(stream, func(put func(*pb.DownResponse)) error {
+		defer done()
 		return a.work.Down(ctx, r, func(m *pb.Message) { put(&pb.DownResponse{Message: m}) })
 	})
 }
@@ -324,11 +327,6 @@ func pour[R any](stream grpc.ServerStreamingServer[R], work func(put func(*R)) e
 
 // Watch implements the API.
 func (a *Agent) Watch(r *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.WatchResponse]) error {
-	ctx, done, err := a.begin(stream.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
 	if r.Sequence != 0 && r.Agent != a.id {
 		return status.Errorf(codes.OutOfRange, "the events of agent %q are not kept any more, this one is %s: begin again with sequence 0", r.Agent, a.id)
 	}
@@ -362,8 +360,10 @@ func (a *Agent) Watch(r *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.W
 		next += uint64(len(list))
 		select {
 		case <-more:
-		case <-ctx.Done():
-			return status.Error(codes.Unavailable, "the agent or the client ends: "+context.Cause(ctx).Error())
+		case <-a.base.Done():
+			return status.Error(codes.Unavailable, "the agent ends: "+context.Cause(a.base).Error())
+		case <-stream.Context().Done():
+			return stream.Context().Err()
 		}
 	}
 }

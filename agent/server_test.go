@@ -246,9 +246,7 @@ func TestClientThatDoesNotReadHoldsNothingUp(t *testing.T) {
 	done := make(chan struct{})
 	_, c := onSocket(t, Work{Apply: func(_ context.Context, _ *pb.ApplyRequest, _ Say, sink func(scheduler.Event)) error {
 		defer close(done)
-		for range 20_000 {
-			sink(scheduler.Event{Type: scheduler.ServiceMoved, Cause: scheduler.Cause{Text: strings.Repeat("x", 100)}})
-		}
+		many(sink)
 		return nil
 	}})
 	stream, err := c.Apply(t.Context(), &pb.ApplyRequest{})
@@ -264,6 +262,54 @@ func TestClientThatDoesNotReadHoldsNothingUp(t *testing.T) {
 	}
 	if n != 20_000 {
 		t.Errorf("it reads %d events after all: %v", n, err)
+	}
+}
+
+// TestClientThatDoesNotReadDoesNotHoldUpTheEnd of the agent.
+func TestClientThatDoesNotReadDoesNotHoldUpTheEnd(t *testing.T) {
+	sent := make(chan struct{})
+	a := New(Work{Apply: func(ctx context.Context, _ *pb.ApplyRequest, _ Say, sink func(scheduler.Event)) error {
+		many(sink)
+		close(sent)
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}})
+	many(a.Add)
+	address := "unix:" + filepath.Join(t.TempDir(), "a.sock")
+	end := servingAt(t, a, endpointAt(t, address))
+	c := dial(t, address, Files{})
+	applied, err := c.Apply(t.Context(), &pb.ApplyRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched, err := c.Watch(t.Context(), &pb.WatchRequest{Agent: a.id, Sequence: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watched.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	<-sent
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	for _, receive := range []func() error{
+		func() error { _, err := applied.Recv(); return err },
+		func() error { _, err := watched.Recv(); return err },
+	} {
+		for err = nil; err == nil; {
+			err = receive()
+		}
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("the client is told %v", err)
+		}
+	}
+}
+
+// many events don't fit into the buffers of a connection.
+func many(sink func(scheduler.Event)) {
+	for range 20_000 {
+		sink(scheduler.Event{Type: scheduler.ServiceMoved, Cause: scheduler.Cause{Text: strings.Repeat("x", 100)}})
 	}
 }
 

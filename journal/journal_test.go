@@ -185,7 +185,7 @@ func TestTheLastHolderIsKnown(t *testing.T) {
 		t.Errorf("it is at work, and is %+v, %v", who, ok)
 	}
 	unlock()
-	if who, ok := d.LastHolder(); !ok || who.Since.Before(before) || who.Until.Before(who.Since) || who.Until.After(time.Now()) {
+	if who, ok := d.LastHolder(); !ok || who.Since.Before(before) || who.Until.Before(who.Since) || who.Until.After(time.Now()) || who.Killed {
 		t.Errorf("it has ended, and is %+v, %v", who, ok)
 	}
 	other := holdInAnotherProcess(t, d)
@@ -193,7 +193,7 @@ func TestTheLastHolderIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = other.Wait()
-	if who, ok := d.LastHolder(); !ok || who.PID != other.Process.Pid || who.Until.Before(time.Now()) {
+	if who, ok := d.LastHolder(); !ok || who.PID != other.Process.Pid || who.Until.Before(time.Now()) || !who.Killed {
 		t.Errorf("it was killed, and is %+v, %v", who, ok)
 	}
 }

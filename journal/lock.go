@@ -17,6 +17,7 @@ type Holder struct {
 	Command string    `json:"command"` // apply, down
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until,omitzero"` // zero: it holds it, or was killed
+	Killed  bool      `json:"-"`              // it was; Until is the latest that may be
 }
 
 // Held is the error of Lock when somebody else is at work.
@@ -129,7 +130,7 @@ func (d Dir) LastHolder() (h Holder, ok bool) {
 	defer file.Close()
 	h, _ = readHolder(file)
 	if h.Until.IsZero() {
-		h.Until = h.Since.Add(killedMost)
+		h.Until, h.Killed = h.Since.Add(killedMost), true
 	}
 	return h, h.PID != 0
 }

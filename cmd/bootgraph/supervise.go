@@ -62,10 +62,11 @@ func (s *session) connectAtLast(ctx context.Context) bool {
 
 // others is who was at work on the configuration last, besides supervision and
 // what that goes on from: boots of this process. A down by it is as good as
-// anybody's.
+// anybody's. An apply that was killed wanted everything to run in the end; a
+// down that was killed has wanted the end of what it had not come to, too.
 func (s *session) others() (podman.Work, bool) {
 	h, ok := s.dir.LastHolder()
-	if h.PID == os.Getpid() && !strings.HasPrefix(h.Command, "down") {
+	if (h.Killed || h.PID == os.Getpid()) && !strings.HasPrefix(h.Command, "down") {
 		return podman.Work{}, false
 	}
 	return podman.Work{Command: h.Command, Since: h.Since, Until: h.Until}, ok

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -301,6 +303,38 @@ func TestADownByHandIsNotFought(t *testing.T) {
 	v.signal("taken-db", syscall.SIGKILL)
 	v.await("taken-db", scheduler.Starting)
 	v.await("taken-db", scheduler.Healthy)
+}
+
+// TestAKilledApplyIsNobodysWill: what it has removed, and what falls later.
+func TestAKilledApplyIsNobodysWill(t *testing.T) {
+	v := newSupervised(t, host.Shared(t), family("half"))
+	good, err := os.ReadFile(v.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its db is replaced, and never becomes ready.
+	v.write(strings.Replace(string(good), `TCP = ":8080"`, `TCP = ":1"`, 1))
+	apply := v.command("apply", "--progress", "json")
+	out, err := apply.StdoutPipe()
+	if err == nil {
+		err = apply.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), `"to":"probing"`); {
+	}
+	if err := apply.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = apply.Wait()
+	v.podman("rm", "--force", "--time=0", "half-db") // as if it had been killed in the middle of replacing it
+	v.await("half-db", scheduler.Healthy)
+	v.podman("rm", "--force", "--time=0", "half-mail")
+	v.await("half-mail", scheduler.Healthy)
+	if n := v.moved("half-db", scheduler.Stopped) + v.moved("half-mail", scheduler.Stopped); n > 0 {
+		t.Errorf("it was taken for stopped: %v", v.moves())
+	}
 }
 
 // TestNothingIsPutBackWhileAnotherIsAtWork has the lock as an apply would.

@@ -68,6 +68,9 @@ func (p *progress) line(e scheduler.Event) string {
 		if e.To == scheduler.Blocked {
 			return "" // every service begins so, and every backoff ends so
 		}
+		if s, _ := p.fold.Find(e.Service); s.looked() {
+			return ""
+		}
 		return strings.TrimRight(at+fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e)), " ")
 	case scheduler.StillBlocked:
 		var b strings.Builder
@@ -190,17 +193,25 @@ type Service struct {
 	Attempt int
 	Cause   scheduler.Cause
 	Again   time.Time // in backoff: when the next attempt begins
+	Runs    bool      // it ran as described when the boot began, so its first start is but a look
 }
+
+// looked reports whether a service is being looked at, and not started.
+func (s *Service) looked() bool { return s.Runs && s.State == scheduler.Starting && s.Attempt == 1 }
 
 // Add takes the next event.
 func (f *Fold) Add(e scheduler.Event) {
 	switch e.Type {
 	case scheduler.RunStarted:
 		*f = Fold{Name: e.Name, Run: e.Run, Began: e.Time, index: map[string]int{}}
+		runs := map[string]bool{}
+		for _, s := range e.Running {
+			runs[s] = true
+		}
 		for _, st := range e.Stages {
 			for _, s := range st.Services {
 				f.index[s] = len(f.Services)
-				f.Services = append(f.Services, Service{Stage: st.Name, Name: s, State: scheduler.Pending, Since: e.Time})
+				f.Services = append(f.Services, Service{Stage: st.Name, Name: s, State: scheduler.Pending, Since: e.Time, Runs: runs[s]})
 			}
 		}
 	case scheduler.ServiceMoved:

@@ -27,6 +27,8 @@ type World struct {
 type Options struct {
 	Run         string        // ID of the run
 	Parallelism int           // starts at a time; 1 or more
+	Usual       time.Duration // what earlier boots that started the same have taken; 0: not known. It is told, and decides nothing
+	Running     []string      // services that are to be left alone if they still run as described; told like Usual
 	Sinks       []func(Event) // each is called from one goroutine, in order
 
 	seen int // how many events the run has had before
@@ -106,11 +108,11 @@ type run struct {
 // every event. A service that fails is a result, not an error.
 func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 	r := newRun(plan, world, opt, wall)
-	return r.through(ctx, func(i int) Ending { return r.stage(ctx, i) })
+	return r.through(ctx, opt, func(i int) Ending { return r.stage(ctx, i) })
 }
 
 // through goes from stage to stage, whoever drives them.
-func (r *run) through(ctx context.Context, stage func(i int) Ending) Report {
+func (r *run) through(ctx context.Context, opt Options, stage func(i int) Ending) Report {
 	names := make([]StageNames, len(r.plan.Stages))
 	for i, st := range r.plan.Stages {
 		names[i] = StageNames{Name: st.Name, Services: []string{}}
@@ -118,7 +120,7 @@ func (r *run) through(ctx context.Context, stage func(i int) Ending) Report {
 			names[i].Services = append(names[i].Services, t.Name)
 		}
 	}
-	r.add(Event{Type: RunStarted, Name: r.plan.Name, Stages: names, Edges: r.plan.edges()})
+	r.add(Event{Type: RunStarted, Name: r.plan.Name, Stages: names, Edges: r.plan.edges(), Usual: opt.Usual, Running: opt.Running})
 	outcome, why := EndReady, Cause{}
 	for i := range r.plan.Stages {
 		end := stage(i)

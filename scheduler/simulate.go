@@ -71,7 +71,7 @@ func Simulate(plan *Plan, world Imagined, opt Options) Report {
 	if world.Interrupt > 0 {
 		s.after(world.Interrupt, func() { s.interrupt(world.By) })
 	}
-	return s.through(s.ctx, s.stage)
+	return s.through(s.ctx, opt, s.stage)
 }
 
 // Stuck is why a simulation ends that would not: a stage that blocks waits for

@@ -136,24 +136,33 @@ func (s *session) usual() time.Duration {
 	return analysis.Expected(boots, s.starts)
 }
 
-// expect adds what the longest chain of a plan has taken in earlier boots, of
-// what is to be started of it.
+// expect makes the longest chain of a plan that by time, if earlier boots have
+// started all that is to be started. What is kept takes none.
 func (s *session) expect(p *report.Preview) {
 	past, err := s.past()
 	if err != nil {
 		return
 	}
 	usual := analysis.Usual(analysed(past))
-	var sum time.Duration
-	for _, id := range p.Plan.CriticalPath {
-		if p.Kept(id) {
-			continue
+	all := true
+	own := func(t *scheduler.Task) time.Duration {
+		if p.Kept(t.ID) {
+			return 0
 		}
-		times, known := usual[p.Plan.Tasks[id].Name]
-		if !known {
-			return
-		}
-		sum += times.Own()
+		times, known := usual[t.Name]
+		all = all && known
+		return times.Own()
 	}
-	p.Expected = sum
+	chain := p.Plan.LongestChain(func(t *scheduler.Task) float64 { return own(t).Seconds() })
+	if !all {
+		return
+	}
+	for _, id := range chain {
+		p.Expected += own(p.Plan.Tasks[id])
+	}
+	if p.Expected > 0 {
+		plan := *p.Plan
+		plan.CriticalPath = chain
+		p.Plan = &plan
+	}
 }

@@ -222,7 +222,9 @@ func (s *session) boot(ctx context.Context, progress string, parallelism int, si
 	if s.screen != nil {
 		screen = s.screen
 	}
-	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
+	prober := health.New(s.host)
+	prober.Probed = s.probed
+	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: prober, Sentry: s.host},
 		scheduler.Options{Run: run, Parallelism: parallelism, Usual: s.usual(), Running: s.running(), Sinks: append(sinks, record.Add, screen.progress(progress))})
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")

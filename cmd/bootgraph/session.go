@@ -29,6 +29,8 @@ type session struct {
 
 	screen  *app                  // where a boot is shown; nil: by app
 	stopped func(*scheduler.Task) // is told of each that down has stopped; may be nil
+
+	probed func(*scheduler.Task, time.Duration) // is told how long probes take; may be nil
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.

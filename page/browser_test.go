@@ -128,7 +128,7 @@ func open(t *testing.T, scheme string, width, height int64) *browser {
 		}
 	}
 	if path == "" {
-		t.Fatal("there is no Chromium: testdata/host/install.sh --test")
+		t.Fatal("there is no chromium-headless-shell, chromium, chromium-browser or google-chrome in PATH: testdata/host/install.sh --test installs one where the distribution has it other than in a snap")
 	}
 	// Tests may run as root, for whom it has no sandbox. What it shows is ours.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)

@@ -104,7 +104,7 @@ func TestBreakingChangesAreFound(t *testing.T) {
 	was := api(compiled(t, string(text)))
 	for name, edit := range map[string][2]string{
 		"removed":        {"  bool kept = 14;\n", ""},
-		"renumbered":     {"bool kept = 14;", "bool kept = 24;"},
+		"renumbered":     {"bool kept = 14;", "bool kept = 99;"},
 		"renamed":        {"bool kept = 14;", "bool stayed = 14;"},
 		"retyped":        {"bool kept = 14;", "int32 kept = 14;"},
 		"repeated":       {"bool kept = 14;", "repeated bool kept = 14;"},

@@ -14,7 +14,7 @@ func encode(e scheduler.Event) *pb.Event {
 	m := &pb.Event{Seq: int64(e.Seq), Time: timestamppb.New(e.Time), Run: e.Run, Type: string(e.Type), Name: e.Name,
 		Stage: e.Stage, Service: e.Service, From: string(e.From), To: string(e.To), Attempt: int32(e.Attempt), Cause: encodeCause(e.Cause),
 		Kept: e.Kept, Delay: durationpb.New(e.Delay), Elapsed: durationpb.New(e.Elapsed), Outcome: string(e.Outcome), ExitCode: int32(e.Exit),
-		Pulled: durationpb.New(e.Pulled), Queued: durationpb.New(e.Queued), Timeout: durationpb.New(e.Timeout)}
+		Pulled: durationpb.New(e.Pulled), Queued: durationpb.New(e.Queued), Timeout: durationpb.New(e.Timeout), Usual: durationpb.New(e.Usual), Running: e.Running}
 	for _, st := range e.Stages {
 		m.Stages = append(m.Stages, &pb.StageNames{Name: st.Name, Services: st.Services})
 	}
@@ -35,7 +35,7 @@ func decode(m *pb.Event) scheduler.Event {
 	e := scheduler.Event{Seq: int(m.Seq), Time: m.Time.AsTime(), Run: m.Run, Type: scheduler.EventType(m.Type), Name: m.Name,
 		Stage: m.Stage, Service: m.Service, From: scheduler.State(m.From), To: scheduler.State(m.To), Attempt: int(m.Attempt), Cause: decodeCause(m.Cause),
 		Kept: m.Kept, Delay: m.Delay.AsDuration(), Elapsed: m.Elapsed.AsDuration(), Outcome: scheduler.Ending(m.Outcome), Exit: int(m.ExitCode),
-		Pulled: m.Pulled.AsDuration(), Queued: m.Queued.AsDuration(), Timeout: m.Timeout.AsDuration()}
+		Pulled: m.Pulled.AsDuration(), Queued: m.Queued.AsDuration(), Timeout: m.Timeout.AsDuration(), Usual: m.Usual.AsDuration(), Running: m.Running}
 	for _, st := range m.Stages {
 		e.Stages = append(e.Stages, scheduler.StageNames{Name: st.Name, Services: append([]string{}, st.Services...)})
 	}

@@ -25,10 +25,13 @@ func drawEvent(t *rapid.T) scheduler.Event {
 	e := scheduler.Event{Seq: number.Draw(t, "seq"), Time: when(), Run: word.Draw(t, "run"), Type: rapid.SampledFrom(types).Draw(t, "type"),
 		Name: word.Draw(t, "name"), Stage: word.Draw(t, "stage"), Service: word.Draw(t, "service"),
 		From: rapid.SampledFrom(scheduler.States).Draw(t, "from"), To: rapid.SampledFrom(scheduler.States).Draw(t, "to"),
-		Attempt: number.Draw(t, "attempt"), Cause: cause(), Kept: rapid.Bool().Draw(t, "kept"), Delay: span(), Elapsed: span(), Pulled: span(), Queued: span(), Timeout: span(),
+		Attempt: number.Draw(t, "attempt"), Cause: cause(), Kept: rapid.Bool().Draw(t, "kept"), Delay: span(), Elapsed: span(), Pulled: span(), Queued: span(), Timeout: span(), Usual: span(),
 		Outcome: scheduler.Ending(word.Draw(t, "outcome")), Exit: number.Draw(t, "exit")}
 	for range rapid.IntRange(0, 2).Draw(t, "stages") {
 		e.Stages = append(e.Stages, scheduler.StageNames{Name: word.Draw(t, "stage"), Services: rapid.SliceOfN(word, 0, 3).Draw(t, "services")})
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "running") {
+		e.Running = append(e.Running, word.Draw(t, "running"))
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "edges") {
 		e.Edges = append(e.Edges, scheduler.EdgeNames{From: word.Draw(t, "from"), To: word.Draw(t, "to"), Kind: word.Draw(t, "kind")})

@@ -27,8 +27,11 @@ type raw struct{}
 func (raw) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
 }
-func (raw) Unmarshal(data mem.BufferSlice, v any) error { *v.(*[]byte) = data.Materialize(); return nil }
-func (raw) Name() string                                { return "proto" }
+func (raw) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
+}
+func (raw) Name() string { return "proto" }
 
 // methods are all that can be called, and what could be mistaken for it.
 func methods() (list []string) {

@@ -19,13 +19,21 @@ import (
 )
 
 // Prober is a scheduler.Prober.
-type Prober struct{ containers Containers }
+type Prober struct {
+	containers Containers
+
+	// Probed is told how long each probe of a check has taken, whatever it
+	// said; nil: nobody wants to know. It is set before the first probe, and
+	// called from any goroutine. A check of the log, and an exit, are waited
+	// for and not probed.
+	Probed func(t *scheduler.Task, took time.Duration)
+}
 
 var _ scheduler.Prober = (*Prober)(nil)
 
 // New returns a Prober that asks the given runtime. It may be used by many
 // goroutines at once and keeps nothing between two calls of Await.
-func New(containers Containers) *Prober { return &Prober{containers} }
+func New(containers Containers) *Prober { return &Prober{containers: containers} }
 
 // Await waits until the task is proven ready (Passed), one of its containers
 // does not run any more (Exited; for a job: it exited with a code other than
@@ -57,7 +65,7 @@ func (p *Prober) Await(ctx context.Context, t *scheduler.Task, at []scheduler.In
 		o = p.awaitJob(inner, at, exits, deadline)
 	} else {
 		proven := make(chan error, 1)
-		work.Go(func() { proven <- p.prove(inner, t.Service.Health, at, deadline, note) })
+		work.Go(func() { proven <- p.prove(inner, t, at, deadline, note) })
 		o = awaitService(inner, proven, exits)
 	}
 	if ctx.Err() != nil { // whatever was seen last was seen while all was being torn down
@@ -139,13 +147,14 @@ func awaitService(ctx context.Context, proven <-chan error, exits <-chan exit) s
 
 // prove runs all checks at the same time and then looks whether what they
 // spoke to is still there. Nil means proven; else why not, at the deadline.
-func (p *Prober) prove(ctx context.Context, checks []*config.Health, at []scheduler.Instance, deadline time.Time, note func(scheduler.Cause)) error {
+func (p *Prober) prove(ctx context.Context, t *scheduler.Task, at []scheduler.Instance, deadline time.Time, note func(scheduler.Cause)) error {
+	checks := t.Service.Health
 	errs := make([]error, len(checks))
 	notes := notes{errs: make([]error, len(checks)+1), note: note} // one more for the look
 	var work sync.WaitGroup
 	for i, h := range checks {
 		work.Go(func() {
-			errs[i] = p.check(ctx, h, at, deadline, func(err error) { notes.set(i, err) })
+			errs[i] = p.check(ctx, t, h, at, deadline, func(err error) { notes.set(i, err) })
 		})
 	}
 	work.Wait()
@@ -190,7 +199,7 @@ func (p *Prober) lookOnce(ctx context.Context, at []scheduler.Instance) error {
 }
 
 // check runs one health check until it passes or the deadline has passed.
-func (p *Prober) check(ctx context.Context, h *config.Health, at []scheduler.Instance, deadline time.Time, said func(error)) error {
+func (p *Prober) check(ctx context.Context, t *scheduler.Task, h *config.Health, at []scheduler.Instance, deadline time.Time, said func(error)) error {
 	// The delay counts from the start of the container, not from the first
 	// look at it: one that has been running for long is probed at once.
 	delay := min(h.StartDelay, time.Until(lastStart(at).Add(h.StartDelay)), time.Until(deadline))
@@ -206,7 +215,7 @@ func (p *Prober) check(ctx context.Context, h *config.Health, at []scheduler.Ins
 	}
 	ask, hangUp := p.probeOf(h, at)
 	defer hangUp()
-	return labelled(h, poll(ctx, h, deadline, ask, tell))
+	return labelled(h, poll(ctx, h, deadline, p.timed(t, ask), tell))
 }
 
 // probeOf is the probe of a check that asks; one that follows the log doesn't.
@@ -227,6 +236,21 @@ func (p *Prober) probeOf(h *config.Health, at []scheduler.Instance) (ask probe, 
 		return p.runningProbe(h, at), func() {}
 	}
 	panic(fmt.Sprintf("health: a check of kind %q", h.Kind)) // config lets none pass
+}
+
+// timed is a probe that tells how long it has taken, unless it was cut short.
+func (p *Prober) timed(t *scheduler.Task, ask probe) probe {
+	if p.Probed == nil {
+		return ask
+	}
+	return func(ctx context.Context, last bool) error {
+		start := time.Now()
+		err := ask(ctx, last)
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			p.Probed(t, time.Since(start))
+		}
+		return err
+	}
 }
 
 // probe asks once. Nil means that the answer was "ready", a failure that it

@@ -157,6 +157,25 @@ func TestStartDelayCountsFromTheStartOfTheContainer(t *testing.T) {
 	})
 }
 
+// TestProbesAreTimed: of a boot and of the watch after it, but not one that is
+// cut short.
+func TestProbesAreTimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := script(passesFrom(time.Second))
+		a.takes = 600 * time.Millisecond
+		var told []string
+		p := New(&fake{exec: a.exec})
+		p.Probed = func(t *scheduler.Task, took time.Duration) { told = append(told, t.Name+" "+took.String()) }
+		task, at := service(execCheck), []scheduler.Instance{container("c")}
+		task.Name = "db"
+		same(t, say(p.Await(t.Context(), task, at, time.Now().Add(time.Minute), quiet)), "passed")
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(3400*time.Millisecond, cancel) // in the middle of its second probe
+		p.Watch(ctx, task, at)
+		same(t, strings.Join(told, ", "), "db 600ms, db 600ms, db 600ms, db 600ms")
+	})
+}
+
 func TestSuccessesAreInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := execCheck

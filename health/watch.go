@@ -40,7 +40,7 @@ func (p *Prober) Watch(ctx context.Context, t *scheduler.Task, at []scheduler.In
 			continue
 		}
 		all.Go(func() {
-			if err := p.watch(ctx, h, at); err != nil {
+			if err := p.watch(ctx, t, h, at); err != nil {
 				failed <- labelled(h, err)
 			}
 		})
@@ -54,9 +54,10 @@ func (p *Prober) Watch(ctx context.Context, t *scheduler.Task, at []scheduler.In
 }
 
 // watch returns why a check fails; nil if ctx ended first.
-func (p *Prober) watch(ctx context.Context, h *config.Health, at []scheduler.Instance) error {
+func (p *Prober) watch(ctx context.Context, t *scheduler.Task, h *config.Health, at []scheduler.Instance) error {
 	ask, hangUp := p.probeOf(h, at)
 	defer hangUp()
+	ask = p.timed(t, ask)
 	pace := calm(h)
 	for fails := 0; sleep(ctx, pace.after()); {
 		err := probeOnce(ctx, time.Now().Add(h.Timeout), true, ask)

@@ -39,10 +39,10 @@ var rules = []rule{{
 	check: (*linter).impliedDependencies,
 }, {
 	name:    "skip-under-block",
-	summary: "Skipped by a stage that blocks",
+	summary: "Needed by a stage that blocks",
 	of:      "a `depends_on` of a stage that blocks, to an earlier stage that continues",
-	why:     "A service is skipped if what it depends on has failed, and an earlier stage is not tried again: then the stage is passed without it, although it blocks.",
-	do:      "Let the earlier stage block or abort too, or leave the reference out: this then starts after that stage all the same, whatever has become of the other.",
+	why:     "An earlier stage is not tried again, so if that is not ready by then, this is skipped, its stage can never be passed, and the boot ends there.",
+	do:      "Let the earlier stage block too, or leave the reference out: this then starts after that stage all the same, whatever has become of the other.",
 	check:   (*linter).skippedUnderBlock,
 }, {
 	name:    "no-health-check",
@@ -116,37 +116,20 @@ type extra string
 type linter struct {
 	file    *config.File
 	images  map[string]Image
-	stage   map[string]int             // of services and jobs, by name
-	service map[string]*config.Service //
-	sure    map[string]bool            // ready, whenever the boot gets past its stage
-	silence map[string][]span          // by rule
-	rule    rule                       // that is being checked
+	stage   map[string]int    // of services and jobs, by name
+	sure    map[string]bool   // ready, whenever the boot gets past its stage
+	silence map[string][]span // by rule
+	rule    rule              // that is being checked
 	diags   hcl.Diagnostics
 }
 
 func newLinter(f *config.File) *linter {
-	l := &linter{file: f, stage: map[string]int{}, service: map[string]*config.Service{}, sure: map[string]bool{}, silence: map[string][]span{}}
+	l := &linter{file: f, stage: map[string]int{}, sure: map[string]bool{}, silence: map[string][]span{}}
 	l.readComments()
-	l.each(func(stage int, s *config.Service) { l.stage[s.Name], l.service[s.Name] = stage, s })
-	l.each(func(_ int, s *config.Service) { l.settle(s.Name) })
+	l.each(func(stage int, s *config.Service) {
+		l.stage[s.Name], l.sure[s.Name] = stage, f.Stages[stage].OnFailure != config.Continue
+	})
 	return l
-}
-
-// settle works out whether a service is sure. Even a stage that blocks goes on
-// when one of its services is skipped, because of something in an earlier
-// stage that did not block.
-func (l *linter) settle(name string) bool {
-	if sure, known := l.sure[name]; known {
-		return sure
-	}
-	on := l.file.Stages[l.stage[name]].OnFailure
-	l.sure[name] = on != config.Continue // a cycle, which is an error elsewhere, ends here
-	if on == config.Block {
-		for _, ref := range l.service[name].DependsOn {
-			l.sure[name] = l.settle(ref.Target) && l.sure[name]
-		}
-	}
-	return l.sure[name]
 }
 
 func (l *linter) run(wanted func(rule) bool) {

@@ -50,8 +50,7 @@ func (l *linter) implication(target string, stage int, strong bool) string {
 	return fmt.Sprintf("Stage %s begins only when %s is ready: until then, stage %s blocks.", later, target, earlier.Name)
 }
 
-// skippedUnderBlock: the stage is said to block until all of it is ready, and
-// can't keep that.
+// skippedUnderBlock: who writes block expects that all of it is tried for ever.
 func (l *linter) skippedUnderBlock() {
 	l.each(func(stage int, s *config.Service) {
 		for _, ref := range s.DependsOn {

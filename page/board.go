@@ -17,8 +17,9 @@ type board struct {
 	stages   []stage // as the plan has them
 
 	run      string
-	began    time.Time // of the last boot; zero: there was none yet
-	ended    time.Time // zero: it goes on
+	usual    time.Duration // what the last boot was to take; 0: not known
+	began    time.Time     // of the last boot; zero: there was none yet
+	ended    time.Time     // zero: it goes on
 	outcome  scheduler.Ending
 	outcomes map[scheduler.Ending]int // of all boots
 }
@@ -39,7 +40,14 @@ type service struct {
 	took     time.Duration // from its last start to ready; 0: it never was
 	ran      bool          // at any time
 	restarts int
+	probes   probes
 	spans    []span // of the last boot
+}
+
+// probes are those of a service since the agent began.
+type probes struct {
+	count int
+	took  time.Duration // all together
 }
 
 type stage struct {
@@ -125,7 +133,7 @@ func (b *board) add(e scheduler.Event) {
 
 // begin is a new timeline. Those who take no part stay as they are.
 func (b *board) begin(e scheduler.Event) {
-	b.run, b.began, b.ended, b.outcome = e.Run, e.Time, time.Time{}, ""
+	b.run, b.usual, b.began, b.ended, b.outcome = e.Run, e.Usual, e.Time, time.Time{}, ""
 	clear(b.stages)
 	for _, s := range b.services {
 		s.version, s.spans = b.version, nil

@@ -128,7 +128,7 @@ func open(t *testing.T, scheme string, width, height int64) *browser {
 		}
 	}
 	if path == "" {
-		t.Fatal("there is no Chromium: testdata/host/install.sh --test")
+		t.Fatal("there is no chromium-headless-shell, chromium, chromium-browser or google-chrome in PATH: testdata/host/install.sh --test installs one where the distribution has it other than in a snap")
 	}
 	// Tests may run as root, for whom it has no sandbox. What it shows is ours.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
@@ -222,7 +222,9 @@ func TestPageFollowsABoot(t *testing.T) {
 	b.until(`document.querySelectorAll(".row").length === 4 && ` + boxes + `.length === 4`)
 	b.same(`document.querySelector("#clock").textContent`, "has not begun to boot")
 
-	p.Add(began(plan))
+	begin := began(plan)
+	begin.Usual = time.Hour
+	p.Add(begin)
 	p.Add(scheduler.Event{Time: time.Now(), Type: scheduler.StageStarted, Stage: plan.Stages[0].Name})
 	p.Add(moved(plan.Tasks[0], scheduler.Blocked, ""))
 	p.Add(moved(plan.Tasks[1], scheduler.Blocked, ""))
@@ -232,6 +234,7 @@ func TestPageFollowsABoot(t *testing.T) {
 	p.Say(hostile)
 	b.until(`document.querySelector(".row .state").textContent === "probing" && document.querySelector("#said").textContent !== ""`)
 	b.same(`document.querySelector("#clock").textContent.startsWith("booting for ")`, "true")
+	b.same(`/, about 59m\d\ds left$/.test(document.querySelector("#clock").textContent)`, "true")
 	b.same(`document.querySelectorAll(".row")[1].querySelector(".why").textContent`, "waits for s0-0")
 	b.same(boxes+`[0].getAttribute("class")`, "st-probing")
 	b.same(`document.querySelectorAll(".row .bar .probing").length`, "1")
@@ -249,6 +252,7 @@ func TestPageFollowsABoot(t *testing.T) {
 	p.Add(scheduler.Event{Time: time.Now(), Type: scheduler.StageDone, Stage: plan.Stages[0].Name, Outcome: scheduler.EndDegraded})
 	p.Add(scheduler.Event{Time: time.Now(), Type: scheduler.RunDone, Outcome: scheduler.EndDegraded})
 	b.until(`document.querySelector("#clock").textContent.startsWith("boot degraded after ")`)
+	b.same(`document.querySelector("#clock").textContent.endsWith(", usually 1h00m")`, "true")
 	b.same(boxes+`[1].getAttribute("class")`, "st-failed")
 	b.same(`document.querySelectorAll(".row .bar i.barrier").length > 0`, "true")
 

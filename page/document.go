@@ -27,6 +27,7 @@ type bootDoc struct {
 	Run     string           `json:"run"`
 	Began   time.Time        `json:"began"`
 	Elapsed *float64         `json:"elapsed_s"` // null: it goes on
+	Usual   *float64         `json:"usual_s"`   // null: not known
 	Outcome scheduler.Ending `json:"outcome"`
 }
 
@@ -75,7 +76,10 @@ func (p *Page) document(id string, after uint64) document {
 	d := document{FormatVersion: scheduler.FormatVersion, Page: p.id, Version: b.version, Planned: b.planned, Whole: id != p.id || after < b.planned,
 		Now: time.Now().UTC(), Name: b.plan.Name, Said: b.said, Stages: []stageDoc{}, Services: []serviceDoc{}}
 	if !b.began.IsZero() {
-		d.Boot = &bootDoc{b.run, b.began.UTC(), b.seconds(b.ended), b.outcome}
+		d.Boot = &bootDoc{b.run, b.began.UTC(), b.seconds(b.ended), nil, b.outcome}
+		if b.usual > 0 {
+			d.Boot.Usual = b.seconds(b.began.Add(b.usual))
+		}
 	}
 	for i, st := range b.plan.Stages {
 		d.Stages = append(d.Stages, stageDoc{st.Name, string(st.OnFailure), b.seconds(b.stages[i].began), b.seconds(b.stages[i].ended), b.stages[i].outcome})

@@ -12,9 +12,6 @@ import (
 // writeMetrics writes the text format of Prometheus. It is a few lines, which
 // is why its client, with a registry and 0.9 MB, is not here. A library of the
 // readers' side checks it in a test.
-//
-// How long probes take is not among it: nothing tells it here, and what an
-// event would cost for each of them is more than it is worth.
 func (p *Page) writeMetrics(w io.Writer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,6 +70,10 @@ func (m *metrics) boots() {
 	}
 	m.family("bootgraph_boot_duration_seconds", "gauge", "How long the last boot took, or has taken so far.")
 	m.sample("bootgraph_boot_duration_seconds", took.Seconds())
+	if b.usual > 0 {
+		m.family("bootgraph_boot_usual_duration_seconds", "gauge", "What earlier boots took that had the same to start as the last one; absent where there is none.")
+		m.sample("bootgraph_boot_usual_duration_seconds", b.usual.Seconds())
+	}
 }
 
 func (m *metrics) services() {
@@ -102,6 +103,19 @@ func (m *metrics) services() {
 		}
 		return s.took.Seconds(), nil
 	})
+	m.probes()
+}
+
+// probes are a summary without quantiles: two lines a service, of which
+// Prometheus makes a mean over any time. A histogram would be a dozen.
+func (m *metrics) probes() {
+	const name = "bootgraph_probe_duration_seconds"
+	m.family(name, "summary", "How long probes of the health checks of the service took, since the agent began.")
+	for _, s := range m.b.services {
+		labels := []string{"stage", m.b.plan.Stages[s.task.Stage].Name, "service", s.task.Name}
+		m.sample(name+"_sum", s.probes.took.Seconds(), labels...)
+		m.sample(name+"_count", float64(s.probes.count), labels...)
+	}
 }
 
 func one(yes bool) float64 {

@@ -69,6 +69,16 @@ func (p *Page) Add(e scheduler.Event) {
 	p.board.add(e)
 }
 
+// Probed takes how long a probe has taken.
+func (p *Page) Probed(t *scheduler.Task, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.board.byName[t.Name]; s != nil {
+		s.probes.count++
+		s.probes.took += took
+	}
+}
+
 // Say sets the sentence about the whole.
 func (p *Page) Say(text string) {
 	p.mu.Lock()

@@ -166,6 +166,12 @@ function showClock() {
   let text = "has not begun to boot";
   if (booting()) text = "booting for " + elapsed(bootElapsed());
   else if (known.boot !== null) text = "boot " + known.boot.outcome + " after " + elapsed(bootElapsed());
+  const usual = known.boot?.usual_s ?? null;
+  if (usual !== null) {
+    const left = usual - bootElapsed();
+    if (!booting()) text += ", usually " + elapsed(usual);
+    else text += left >= 0 ? ", about " + elapsed(left) + " left" : ", " + elapsed(-left) + " longer than usual";
+  }
   put($("clock"), text);
 }
 

@@ -62,7 +62,7 @@ func bootEvents() []scheduler.Event {
 	ready.Elapsed = 3 * time.Second
 	bad.Cause = scheduler.Cause{Code: "image", Text: "no such image", Root: "web"}
 	return []scheduler.Event{
-		{Time: epoch, Type: scheduler.RunStarted, Run: "r1", Stages: []scheduler.StageNames{{Name: "foundation", Services: []string{"db"}}, {Name: "apps", Services: []string{"web"}}},
+		{Time: epoch, Type: scheduler.RunStarted, Run: "r1", Usual: 9 * time.Second, Stages: []scheduler.StageNames{{Name: "foundation", Services: []string{"db"}}, {Name: "apps", Services: []string{"web"}}},
 			Edges: []scheduler.EdgeNames{{From: "db", To: "web", Kind: "depends_on"}}},
 		{Time: epoch, Type: scheduler.StageStarted, Stage: "foundation"},
 		moved(0, "db", scheduler.Blocked),
@@ -360,6 +360,9 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 					line += " " + l.GetName() + "=" + l.GetValue()
 				}
 				value := m.GetGauge().GetValue() + m.GetCounter().GetValue()
+				if sum := m.GetSummary(); sum != nil {
+					line, value = fmt.Sprintf("%s count=%d", line, sum.GetSampleCount()), sum.GetSampleSum()
+				}
 				if strings.HasSuffix(name, "_total") != (m.Counter != nil) || math.IsNaN(value) {
 					t.Errorf("%s is %v", name, m)
 				}
@@ -378,6 +381,9 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	}
 	has(read(), "bootgraph_info name=shop 1", "bootgraph_booting 0", "bootgraph_service_state stage=apps service=web state=pending 1", "bootgraph_boots_total outcome=ready 0")
 	boot(p)
+	p.Probed(p.board.plan.Tasks[0], 250*time.Millisecond)
+	p.Probed(p.board.plan.Tasks[0], time.Second)
+	has(read(), "bootgraph_probe_duration_seconds stage=foundation service=db count=2 1.25", "bootgraph_probe_duration_seconds stage=apps service=web count=0 0", "bootgraph_boot_usual_duration_seconds 9")
 	has(read(), "bootgraph_boot_duration_seconds 14", "bootgraph_boot_start_time_seconds 1.7959176e+09", "bootgraph_boots_total outcome=degraded 1",
 		"bootgraph_service_state stage=apps service=web state=failed 1", "bootgraph_service_ready stage=apps service=web 0", "bootgraph_service_ready stage=foundation service=db 1",
 		"bootgraph_service_restarts_total stage=foundation service=db 1", "bootgraph_service_ready_duration_seconds stage=foundation service=db 3")

@@ -121,14 +121,7 @@ func (f *Forecast) end() string {
 	if !f.neverEnds() {
 		return f.p.summary(f.last)
 	}
-	why := ""
-	for _, s := range f.p.fold.Services {
-		if s.State == scheduler.Canceled {
-			why = ": " + Clean(s.Cause.Text)
-			break
-		}
-	}
-	return strings.TrimLeft(f.blocked, " ") + "\nthe boot never ends" + why
+	return strings.TrimLeft(f.blocked, " ") + "\nthe boot never ends: " + Clean(f.last.Cause.Text)
 }
 
 func (s Sources) text(services int) string {

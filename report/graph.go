@@ -135,7 +135,7 @@ func picture(plan *scheduler.Plan) *Picture {
 		p.Stages = append(p.Stages, PictureStage{st.Name, st.OnFailure})
 	}
 	for _, t := range plan.Tasks {
-		b := Box{Name: t.Name, Kind: kind(t), Stage: t.Stage, Task: t, Sure: p.sure(t)}
+		b := Box{Name: t.Name, Kind: kind(t), Stage: t.Stage, Task: t, Sure: plan.Stages[t.Stage].OnFailure != config.Continue}
 		if t.Policy.Job {
 			b.Jobs = 1
 		} else {
@@ -149,19 +149,6 @@ func picture(plan *scheduler.Plan) *Picture {
 		}
 	}
 	return p
-}
-
-// sure reports whether a boot that gets past a task's stage has it ready. Even
-// a stage that blocks goes on when one of its tasks is skipped, because of
-// something in an earlier stage that did not block.
-func (p *Picture) sure(t *scheduler.Task) bool {
-	switch p.Stages[t.Stage].OnFailure {
-	case config.Abort:
-		return true
-	case config.Block:
-		return !slices.ContainsFunc(t.DependsOn, func(d int) bool { return !p.Boxes[d].Sure })
-	}
-	return false
 }
 
 // byStage lists the boxes of each stage.

@@ -39,7 +39,6 @@ type LiveOptions struct {
 	Size    func() (columns, rows int) // asked before each frame, so that it may be resized
 	Color   bool
 	Unicode bool
-	Usual   time.Duration // what a boot of this takes; 0: not known
 }
 
 const (
@@ -146,7 +145,8 @@ func height(widths []int, columns int) (rows int) {
 type view struct {
 	fold  Fold
 	stage []stageView
-	text  progress // for the first line and the summary
+	text  progress      // for the first line and the summary
+	usual time.Duration // what a boot of this takes; 0: not known
 	moves map[string]move
 	needs map[string][]scheduler.EdgeNames // who is waited for, by who waits
 	open  int                              // index of the stage that boots; len(stage) at the end
@@ -171,7 +171,7 @@ func (v *view) add(e scheduler.Event) {
 	v.text.fold.Add(e)
 	switch e.Type {
 	case scheduler.RunStarted:
-		v.stay = append(v.stay, v.text.line(e))
+		v.stay, v.usual = append(v.stay, v.text.line(e)), e.Usual
 		v.moves, v.needs = map[string]move{}, map[string][]scheduler.EdgeNames{}
 		for _, st := range e.Stages {
 			v.stage = append(v.stage, stageView{name: st.Name, services: st.Services})
@@ -317,7 +317,10 @@ func (p *painter) service(name string, width int) string {
 	if s.Attempt > 1 && !s.State.Ready() {
 		why = append(why, fmt.Sprintf("attempt %d", s.Attempt))
 	}
-	left := m.until.Sub(p.now)
+	left, word := m.until.Sub(p.now), string(s.State)
+	if s.looked() {
+		word, left = "running", 0
+	}
 	switch s.State {
 	case scheduler.Blocked:
 		why = append(why, p.waitsFor(name))
@@ -339,7 +342,7 @@ func (p *painter) service(name string, width int) string {
 	if !s.Cause.IsZero() {
 		why = append(why, Clean(s.Cause.Text))
 	}
-	line := fmt.Sprintf("  %c %-*s  %-9s  %6s", signOf[s.State], width, runewidth.Truncate(name, width, "…"), s.State, took)
+	line := fmt.Sprintf("  %c %-*s  %-9s  %6s", signOf[s.State], width, runewidth.Truncate(name, width, "…"), word, took)
 	if len(why) > 0 {
 		line += "  " + strings.Join(why, "; ")
 	}
@@ -361,8 +364,8 @@ func (p *painter) bar() string {
 	}
 	all, elapsed := len(p.fold.Services), p.now.Sub(p.fold.Began)
 	text := fmt.Sprintf("  %d of %s  %s", done, Count(all, "service"), seconds(elapsed))
-	switch left := p.Usual - elapsed; {
-	case p.Usual == 0:
+	switch left := p.usual - elapsed; {
+	case p.usual == 0:
 	case left >= 0:
 		text += fmt.Sprintf("  about %s left", seconds(left))
 	default:

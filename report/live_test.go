@@ -32,7 +32,7 @@ func (s *screen) Write(p []byte) (int, error) {
 func (s *screen) size() (int, int) { return s.columns, s.rows }
 
 // shop is a boot with one of each.
-func shop(l *Live) {
+func shop(l *Live, usual time.Duration) {
 	began := time.Now()
 	add := func(after time.Duration, e scheduler.Event) {
 		e.Time = began.Add(after)
@@ -42,7 +42,7 @@ func shop(l *Live) {
 		e.Type, e.Stage, e.Service, e.To, e.Attempt = scheduler.ServiceMoved, "core", service, to, max(e.Attempt, 1)
 		add(after, e)
 	}
-	add(0, scheduler.Event{Type: scheduler.RunStarted, Name: "shop", Run: "r", Stages: []scheduler.StageNames{
+	add(0, scheduler.Event{Type: scheduler.RunStarted, Name: "shop", Run: "r", Usual: usual, Stages: []scheduler.StageNames{
 		{Name: "core", Services: []string{"db", "queue", "api", "web", "mail", "cron", "log"}}, {Name: "apps", Services: []string{"front", "admin"}}},
 		Edges: []scheduler.EdgeNames{{From: "db", To: "api", Kind: "depends_on"}, {From: "queue", To: "api", Kind: "wants"}, {From: "db", To: "web", Kind: "after"}}})
 	add(0, scheduler.Event{Type: scheduler.StageStarted, Stage: "core"})
@@ -69,9 +69,10 @@ func TestLiveShowsWhatIsWaitedFor(t *testing.T) {
 	for name, test := range map[string]struct {
 		screen *screen
 		opt    LiveOptions
+		usual  time.Duration
 		want   string
 	}{
-		"80 columns": {&screen{columns: 80, rows: 24}, LiveOptions{Unicode: true, Usual: 12 * time.Second}, `
+		"80 columns": {&screen{columns: 80, rows: 24}, LiveOptions{Unicode: true}, 12 * time.Second, `
 ▸ core  1 of 7 ready  5s
   ◑ db     probing        4s  tcp 5432: \x1b[31mconnection refused\x…  55s left
   ↻ queue  backoff        2s  attempt 3; again in 2s; container queue exited w…
@@ -82,7 +83,7 @@ func TestLiveShowsWhatIsWaitedFor(t *testing.T) {
   ✓ log    healthy     1.50s
 · apps  2 services to come
 ████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  2 of 9 services  5s  about 7s left`},
-		"few rows: who needs attention": {&screen{columns: 80, rows: 8}, LiveOptions{Unicode: true}, `
+		"few rows: who needs attention": {&screen{columns: 80, rows: 8}, LiveOptions{Unicode: true}, 0, `
 ▸ core  1 of 7 ready  5s
   ◑ db     probing        4s  tcp 5432: \x1b[31mconnection refused\x…  55s left
   ↻ queue  backoff        2s  attempt 3; again in 2s; container queue exited w…
@@ -90,7 +91,7 @@ func TestLiveShowsWhatIsWaitedFor(t *testing.T) {
     and 3 blocked, 1 healthy
 · apps  2 services to come
 ████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  2 of 9 services  5s`},
-		"40 columns, no Unicode": {&screen{columns: 40, rows: 24}, LiveOptions{Usual: 2 * time.Second}, `
+		"40 columns, no Unicode": {&screen{columns: 40, rows: 24}, LiveOptions{}, 2 * time.Second, `
 > core  1 of 7 ready  5s
   o db     probing        4s~  55s left
   ~ queue  backoff        2s  attempt ~
@@ -107,7 +108,7 @@ func TestLiveShowsWhatIsWaitedFor(t *testing.T) {
 				s := test.screen
 				test.opt.Size = s.size
 				l := NewLive(s, test.opt)
-				shop(l)
+				shop(l, test.usual)
 				if diff := cmp.Diff(strings.TrimPrefix(test.want, "\n"), block(l, 5*time.Second)); diff != "" {
 					t.Error(diff)
 				}
@@ -123,7 +124,7 @@ func TestLiveDrawsWhatChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{columns: 80, rows: 24}
 		l := NewLive(s, LiveOptions{Size: s.size, Unicode: true})
-		shop(l)
+		shop(l, 0)
 		writes := func() (n int) {
 			synctest.Wait()
 			s.mu.Lock()
@@ -186,4 +187,36 @@ func TestSummaryPutsConsequencesUnderTheirRoot(t *testing.T) {
 	if got := p.summary(scheduler.Event{Outcome: scheduler.EndDegraded, Elapsed: 2 * time.Second}); got != want {
 		t.Errorf("it says\n%s\nwant\n%s", got, want)
 	}
+}
+
+// TestWhatRunsIsNotSaidToStart: its first start is but a look; a second one is
+// a start.
+func TestWhatRunsIsNotSaidToStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{columns: 80, rows: 24}
+		l := NewLive(s, LiveOptions{Size: s.size, Unicode: true})
+		var text strings.Builder
+		plain := Plain(&text)
+		add := func(e scheduler.Event) {
+			e.Time, e.Stage, e.Service = time.Now(), "core", "db"
+			l.Add(e)
+			plain(e)
+		}
+		says := func(live string, inText bool) {
+			t.Helper()
+			if got := block(l, 0); !strings.Contains(got, " db  "+live) {
+				t.Errorf("db should be %s in\n%s", live, got)
+			}
+			if strings.Contains(text.String(), "starting") != inText {
+				t.Errorf("the plain lines are\n%s", text.String())
+			}
+		}
+		add(scheduler.Event{Type: scheduler.RunStarted, Stages: []scheduler.StageNames{{Name: "core", Services: []string{"db"}}}, Running: []string{"db"}})
+		add(scheduler.Event{Type: scheduler.StageStarted})
+		add(scheduler.Event{Type: scheduler.ServiceMoved, To: scheduler.Starting, Attempt: 1, Timeout: time.Minute})
+		says("running", false)
+		add(scheduler.Event{Type: scheduler.ServiceMoved, To: scheduler.Starting, Attempt: 2, Timeout: time.Minute})
+		says("starting", true)
+		l.Add(scheduler.Event{Type: scheduler.RunDone, Time: time.Now()})
+	})
 }

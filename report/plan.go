@@ -64,7 +64,8 @@ type Preview struct {
 	OrphanSecrets []string
 	Prune         bool // orphans would be removed
 	// Expected is what the longest chain takes, of what is to be started of it,
-	// as earlier boots say; 0: they don't.
+	// as earlier boots say; 0: they don't. Then the chain of the plan is the
+	// longest by steps, else by that time.
 	Expected time.Duration
 }
 
@@ -126,11 +127,11 @@ func WritePlan(w io.Writer, p *Preview) error {
 			return err
 		}
 		chain := p.Plan.CriticalPath
-		length := Count(len(chain), "step")
+		by, length := "by steps", Count(len(chain), "step")
 		if p.Expected > 0 {
-			length += ", about " + Elapsed(p.Expected) + " as in earlier boots"
+			by, length = "by time", "about "+Elapsed(p.Expected)+", as in earlier boots"
 		}
-		fmt.Fprintf(w, "\nlongest chain: %s (%s)\n", strings.Join(names(p.Plan, chain), " > "), length)
+		fmt.Fprintf(w, "\nlongest chain, %s: %s (%s)\n", by, strings.Join(names(p.Plan, chain), " > "), length)
 	}
 	n := p.Changes()
 	_, err := fmt.Fprintf(w, "%d to create, %d to start, %d to replace, %d to keep, %d to remove\n", n[Create], n[Start], n[Replace], n[Keep], n[Remove])

@@ -70,6 +70,9 @@ func (p *progress) line(e scheduler.Event) string {
 		if e.To == scheduler.Blocked {
 			return "" // every service begins so, and every backoff ends so
 		}
+		if s, _ := p.fold.Find(e.Service); s.looked() {
+			return ""
+		}
 		return strings.TrimRight(at+fmt.Sprintf("  %-*s  %-9s  %s", p.width, e.Service, e.To, serviceNote(e)), " ")
 	case scheduler.StillBlocked:
 		var b strings.Builder
@@ -139,6 +142,9 @@ func (p *progress) summary(e scheduler.Event) string {
 	default:
 		b.WriteString(p.fold.counts())
 	}
+	if e.Outcome == scheduler.EndAborted {
+		b.WriteString("\n  " + Clean(e.Cause.Text))
+	}
 	for _, s := range roots {
 		fmt.Fprintf(&b, "\n  %-9s  %-*s  %s", s.State, p.width, s.Name, Lines(s.Cause.Text, strings.Repeat(" ", 14)))
 		if names := follow[s.Name]; len(names) > 0 {
@@ -189,7 +195,11 @@ type Service struct {
 	Attempt int
 	Cause   scheduler.Cause
 	Again   time.Time // in backoff: when the next attempt begins
+	Runs    bool      // it ran as described when the boot began, so its first start is but a look
 }
+
+// looked reports whether a service is being looked at, and not started.
+func (s *Service) looked() bool { return s.Runs && s.State == scheduler.Starting && s.Attempt == 1 }
 
 // Add takes the next event. What an earlier run has left stays known as far as
 // the next one is not about it.
@@ -198,9 +208,13 @@ func (f *Fold) Add(e scheduler.Event) {
 	case scheduler.RunStarted:
 		before := f.Services
 		*f = Fold{Name: e.Name, Run: e.Run, Began: e.Time, index: map[string]int{}}
+		runs := map[string]bool{}
+		for _, s := range e.Running {
+			runs[s] = true
+		}
 		for _, st := range e.Stages {
 			for _, name := range st.Services {
-				f.put(Service{Stage: st.Name, Name: name, State: scheduler.Pending, Since: e.Time})
+				f.put(Service{Stage: st.Name, Name: name, State: scheduler.Pending, Since: e.Time, Runs: runs[name]})
 			}
 		}
 		for _, s := range before {

@@ -124,7 +124,6 @@ func (p *Plan) renumber(tasks []*Task) {
 				moved = append(moved, id)
 			}
 		}
-		slices.Sort(moved)
 		return moved
 	}
 	p.Tasks = make([]*Task, len(tasks))
@@ -140,27 +139,34 @@ func (p *Plan) renumber(tasks []*Task) {
 	}
 }
 
-// measure works out the critical path and the stages' worst cases.
-func (p *Plan) measure() {
+// LongestChain is the chain through all stages, by task ID and barriers
+// included, whose tasks have the greatest weight together.
+func (p *Plan) LongestChain(weight func(*Task) float64) []int {
 	g := p.withBarriers()
 	order, err := g.Order()
 	if err != nil {
 		panic("scheduler: a plan without cycles has one with barriers: " + err.Error())
 	}
-	step := func(v int) float64 {
+	chain := []int{}
+	for _, v := range g.LongestPath(g.Chains(order, func(v int) float64 {
 		if v < len(p.Tasks) {
-			return 1
+			return weight(p.Tasks[v])
 		}
 		return 0 // a barrier
-	}
-	p.CriticalPath = []int{}
-	for _, v := range g.LongestPath(g.Chains(order, step)) {
+	})) {
 		if v < len(p.Tasks) {
-			p.CriticalPath = append(p.CriticalPath, v)
+			chain = append(chain, v)
 		}
 	}
-	g = p.graph(inStage)
-	if order, err = g.Order(); err != nil {
+	return chain
+}
+
+// measure works out the critical path and the stages' worst cases.
+func (p *Plan) measure() {
+	p.CriticalPath = p.LongestChain(func(*Task) float64 { return 1 })
+	g := p.graph(inStage)
+	order, err := g.Order()
+	if err != nil {
 		panic("scheduler: " + err.Error())
 	}
 	longest := g.Chains(order, func(v int) float64 { return p.Tasks[v].worst().Seconds() })

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,5 +74,39 @@ func inOrder(t *testing.T, p *Plan) {
 				}
 			}
 		}
+	}
+}
+
+// TestTheLongestChainIsByWeight: of two ways through the stages that with the
+// greater weight, not that of more steps.
+func TestTheLongestChainIsByWeight(t *testing.T) {
+	plan := compile(t, `
+stage "one" {
+  service "slow" { image = "localhost/x:1" }
+  service "a" { image = "localhost/x:1" }
+  service "b" {
+    depends_on = [service.a]
+    image      = "localhost/x:1"
+  }
+}
+stage "two" {
+  service "last" { image = "localhost/x:1" }
+}`)
+	chain := func(slow float64) (names []string) {
+		for _, id := range plan.LongestChain(func(t *Task) float64 {
+			if t.Name == "slow" {
+				return slow
+			}
+			return 1
+		}) {
+			names = append(names, plan.Tasks[id].Name)
+		}
+		return names
+	}
+	if got := chain(1); !slices.Equal(got, []string{"a", "b", "last"}) {
+		t.Errorf("where all weigh the same it is %s", got)
+	}
+	if got := chain(3); !slices.Equal(got, []string{"slow", "last"}) {
+		t.Errorf("where slow weighs 3 it is %s", got)
 	}
 }

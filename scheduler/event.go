@@ -44,12 +44,14 @@ type Event struct {
 	Name    string        // run_started: of the configuration
 	Stages  []StageNames  // run_started: who takes part
 	Edges   []EdgeNames   // run_started: who waits for whom
+	Usual   time.Duration // run_started: what earlier boots that started the same have taken; 0: not known
+	Running []string      // run_started: who runs already as described, and is to be left alone
 	Stage   string        // all but run_started and run_done
 	Service string        // service, note
 	From    State         // service
 	To      State         // service
 	Attempt int           // service, note: starts begun so far
-	Cause   Cause         // service, note: why; zero on the way to ready
+	Cause   Cause         // service, note: why; zero on the way to ready. run_done: why it ended before its time
 	Pulled  time.Duration // service, entering starting: what its image took
 	Queued  time.Duration // service, entering starting: how long it had to wait for a slot
 	Timeout time.Duration // service, entering starting: what it has until it has to be ready
@@ -107,6 +109,8 @@ type wire struct {
 	Pulled        float64         `json:"pulled_s,omitempty"`
 	Queued        float64         `json:"queued_s,omitempty"`
 	Timeout       float64         `json:"timeout_s,omitempty"`
+	Usual         float64         `json:"usual_s,omitempty"`
+	Running       []string        `json:"running,omitempty"`
 	Waiting       []wireWaiting   `json:"waiting,omitempty"`
 	Elapsed       float64         `json:"elapsed_s"`
 	Outcome       Ending          `json:"outcome,omitempty"`
@@ -136,12 +140,15 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	w := wire{FormatVersion: FormatVersion, Seq: e.Seq, Time: e.Time.UTC().Format(wireTime), Run: e.Run, Type: e.Type,
 		Name: e.Name, Stages: e.Stages, Edges: e.Edges, Stage: e.Stage, Service: e.Service, From: e.From, To: e.To,
 		Code: e.Cause.Code, Root: e.Cause.Root, Kept: e.Kept, Delay: seconds(e.Delay), Pulled: seconds(e.Pulled), Queued: seconds(e.Queued),
-		Timeout: seconds(e.Timeout), Elapsed: seconds(e.Elapsed), Outcome: e.Outcome}
+		Timeout: seconds(e.Timeout), Usual: seconds(e.Usual), Running: e.Running, Elapsed: seconds(e.Elapsed), Outcome: e.Outcome}
 	if e.Type == ServiceMoved || e.Type == ServiceNoted {
 		w.Attempt, w.Cause = &e.Attempt, &e.Cause.Text
 	}
 	if e.Type == RunDone {
 		w.Exit = &e.Exit
+		if !e.Cause.IsZero() {
+			w.Cause = &e.Cause.Text
+		}
 	}
 	for _, at := range e.At {
 		w.Containers = append(w.Containers, wireContainer{at.Container, at.ID, at.StartedAt.UTC().Format(time.RFC3339Nano)})
@@ -165,7 +172,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	}
 	*e = Event{Seq: w.Seq, Time: at, Run: w.Run, Type: w.Type, Name: w.Name, Stages: w.Stages, Edges: w.Edges, Stage: w.Stage,
 		Service: w.Service, From: w.From, To: w.To, Cause: Cause{Code: w.Code, Root: w.Root}, Kept: w.Kept,
-		Delay: duration(w.Delay), Pulled: duration(w.Pulled), Queued: duration(w.Queued), Timeout: duration(w.Timeout), Elapsed: duration(w.Elapsed), Outcome: w.Outcome}
+		Delay: duration(w.Delay), Pulled: duration(w.Pulled), Queued: duration(w.Queued), Timeout: duration(w.Timeout), Usual: duration(w.Usual), Running: w.Running, Elapsed: duration(w.Elapsed), Outcome: w.Outcome}
 	if w.Attempt != nil {
 		e.Attempt = *w.Attempt
 	}

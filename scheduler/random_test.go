@@ -53,6 +53,8 @@ func randomFile(r *rand.Rand, stages, perStage int) *config.File {
 			st.OnFailure = config.Block
 		case r.IntN(6) == 0:
 			st.OnFailure = config.Abort
+		case r.IntN(4) == 0:
+			st.OnFailure = config.Block
 		}
 		for range r.IntN(perStage + 1) {
 			s := &config.Service{Name: fmt.Sprintf("s%d", len(all)), Kind: config.KindService, Timeout: st.Timeout, Attempts: st.Attempts}

@@ -27,6 +27,8 @@ type World struct {
 type Options struct {
 	Run         string        // ID of the run
 	Parallelism int           // starts at a time; 1 or more
+	Usual       time.Duration // what earlier boots that started the same have taken; 0: not known. It is told, and decides nothing
+	Running     []string      // services that are to be left alone if they still run as described; told like Usual
 	Sinks       []func(Event) // each is called from one goroutine, in order
 
 	seen int // how many events the run has had before
@@ -93,9 +95,10 @@ type run struct {
 	began   []time.Time     // of the present attempt
 	due     []time.Time     // when it has had its time
 	begun   []bool          // was made to run at least once
+	gaveUp  []time.Time     // when it settled, if it is not ready
 	at      [][]Instance    // what it runs as
-	unready []int           // by stage: how many tasks are not ready
-	passed  []func()        // by stage: called when all of it is ready
+	unready []int           // by stage: how many tasks are not ready, and may come to be
+	passed  []func()        // by stage: called when there are none
 
 	after *supervision // nil during a boot
 }
@@ -105,11 +108,11 @@ type run struct {
 // every event. A service that fails is a result, not an error.
 func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 	r := newRun(plan, world, opt, wall)
-	return r.through(ctx, func(i int) Ending { return r.stage(ctx, i) })
+	return r.through(ctx, opt, func(i int) Ending { return r.stage(ctx, i) })
 }
 
 // through goes from stage to stage, whoever drives them.
-func (r *run) through(ctx context.Context, stage func(i int) Ending) Report {
+func (r *run) through(ctx context.Context, opt Options, stage func(i int) Ending) Report {
 	names := make([]StageNames, len(r.plan.Stages))
 	for i, st := range r.plan.Stages {
 		names[i] = StageNames{Name: st.Name, Services: []string{}}
@@ -117,20 +120,20 @@ func (r *run) through(ctx context.Context, stage func(i int) Ending) Report {
 			names[i].Services = append(names[i].Services, t.Name)
 		}
 	}
-	r.add(Event{Type: RunStarted, Name: r.plan.Name, Stages: names, Edges: r.plan.edges()})
-	outcome := EndReady
+	r.add(Event{Type: RunStarted, Name: r.plan.Name, Stages: names, Edges: r.plan.edges(), Usual: opt.Usual, Running: opt.Running})
+	outcome, why := EndReady, Cause{}
 	for i := range r.plan.Stages {
 		end := stage(i)
 		if end != EndReady {
 			outcome = EndDegraded
 		}
 		if end == EndFailed {
-			outcome = r.cut(ctx, i)
+			outcome, why = r.cut(ctx, i)
 			break
 		}
 	}
 	report := Report{Began: r.start, Outcome: outcome, Exit: exitCode(ctx, outcome), Status: r.status, At: r.at}
-	r.add(Event{Type: RunDone, Outcome: report.Outcome, Exit: report.Exit, Elapsed: r.since(r.start)})
+	r.add(Event{Type: RunDone, Cause: why, Outcome: report.Outcome, Exit: report.Exit, Elapsed: r.since(r.start)})
 	r.log.close()
 	report.Events = r.log.seq
 	return report
@@ -140,7 +143,7 @@ func newRun(plan *Plan, world World, opt Options, clock clock) *run {
 	n := len(plan.Tasks)
 	r := &run{plan: plan, world: world, clock: clock, start: clock.now(), gate: newGate(opt.Parallelism, clock), log: newEventLog(opt.Run, opt.seen, clock, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
-		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n),
+		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n), gaveUp: make([]time.Time, n),
 		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]func(), len(plan.Stages))}
 	for _, t := range plan.Tasks {
 		r.status[t.ID] = Status{State: Pending}
@@ -159,7 +162,7 @@ func newRun(plan *Plan, world World, opt Options, clock clock) *run {
 // and has fallen by then is walked again.
 func (r *run) stage(ctx context.Context, i int) Ending {
 	st, start := &r.plan.Stages[i], r.clock.now()
-	open, passed := context.WithCancel(ctx) // ends when all of the stage is ready
+	open, passed := context.WithCancel(ctx) // ends when all of the stage is ready that can be
 	defer passed()
 	r.open(i, passed)
 	stopNagging := r.nag(ctx, st)
@@ -274,12 +277,18 @@ func (r *run) waitForDependencies(ctx context.Context, t *Task) Outcome {
 		}
 		r.mu.Lock()
 		verdict, known := r.verdict(t)
+		in := r.refusedIn(t)
 		r.mu.Unlock()
 		if known {
 			return verdict
 		}
+		var soon <-chan time.Time
+		if in > 0 {
+			soon = time.After(in)
+		}
 		select {
 		case <-r.wake[t.ID]: // only a hint: the verdict is read from the status
+		case <-soon:
 		case <-ctx.Done():
 		}
 	}
@@ -291,16 +300,10 @@ func (r *run) verdict(t *Task) (o Outcome, known bool) {
 	if r.after != nil {
 		return Outcome{Result: Allowed}, len(r.after.holders(t)) == 0
 	}
-	wait := false
-	for _, d := range t.DependsOn {
-		switch s := r.status[d]; {
-		case s.State.Ready():
-		case s.State.Settled():
-			return Outcome{Result: Refused, Cause: inherited(r.plan.Tasks[d], s)}, true
-		default:
-			wait = true
-		}
+	if d, _ := r.givenUp(t); d != nil {
+		return Outcome{Result: Refused, Cause: inherited(d, r.status[d.ID])}, r.refusedIn(t) == 0
 	}
+	wait := slices.ContainsFunc(t.DependsOn, func(d int) bool { return !r.status[d].State.Ready() })
 	for _, d := range t.Wants {
 		wait = wait || !r.status[d].State.Settled()
 	}
@@ -308,6 +311,33 @@ func (r *run) verdict(t *Task) (o Outcome, known bool) {
 		wait = wait || !r.begun[d] && !r.status[d].State.Settled()
 	}
 	return Outcome{Result: Allowed}, !wait
+}
+
+// refusedIn is after what time it is known for what a task is refused; 0 if it
+// is known, or it isn't refused. The caller holds mu.
+func (r *run) refusedIn(t *Task) time.Duration {
+	d, first := r.givenUp(t)
+	if d == nil {
+		return 0
+	}
+	return max(gateTick-r.since(first), 0)
+}
+
+// givenUp is the dependency that a task is refused for: of those that settled
+// first, within a tick, the one that its depends_on has first. Without the tick
+// it was up to how goroutines are woken. The caller holds mu.
+func (r *run) givenUp(t *Task) (which *Task, first time.Time) {
+	for _, d := range t.DependsOn {
+		if at := r.gaveUp[d]; !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	for _, d := range t.DependsOn {
+		if at := r.gaveUp[d]; !at.IsZero() && at.Before(first.Add(gateTick)) {
+			return r.plan.Tasks[d], first
+		}
+	}
+	return nil, first
 }
 
 // inherited is the cause of a task that is skipped because of another, with
@@ -368,6 +398,9 @@ func (r *run) publish(t *Task, to Status) Status {
 	if !r.began[t.ID].IsZero() && from.State != Backoff {
 		e.Elapsed = r.since(r.began[t.ID])
 	}
+	if to.State.Settled() && !to.State.Ready() {
+		r.gaveUp[t.ID] = r.clock.now()
+	}
 	r.count(t.Stage, from.State, to.State)
 	r.log.add(e)
 	for _, heir := range r.heirs[t.ID] {
@@ -399,13 +432,15 @@ func (r *run) kept(id int) bool {
 	return len(r.at[id]) > 0
 }
 
-// count keeps the number of tasks of a stage that are not ready. The caller
+// count keeps the number of tasks of a stage that are not ready and may come to
+// be. Those that were skipped don't count, even where the stage blocks: nobody
+// tries what they need, so to wait for them is to wait for ever. The caller
 // holds mu.
 func (r *run) count(stage int, from, to State) {
 	if from.Ready() {
 		r.unready[stage]++
 	}
-	if to.Ready() {
+	if to.Ready() || to == Skipped {
 		r.unready[stage]--
 	}
 	if r.unready[stage] == 0 {
@@ -489,7 +524,7 @@ func (r *run) waiting(st *Stage) []Waiting {
 	defer r.mu.Unlock()
 	var list []Waiting
 	for _, t := range st.Tasks {
-		if s := r.status[t.ID]; !s.State.Ready() {
+		if s := r.status[t.ID]; !s.State.Ready() && s.State != Skipped {
 			cause := s.Cause
 			switch {
 			case s.State == Probing && !r.notes[t.ID].IsZero():
@@ -522,13 +557,16 @@ func (r *run) blocker(t *Task, otherwise Cause) Cause {
 	return Cause{Code: "waiting", Text: "waits for " + strings.Join(names, ", ")}
 }
 
-// ending is how a stage came out.
+// ending is how a stage came out. One that blocks is never passed without one
+// of its tasks, so it ends the boot if it was skipped. To try again what an
+// earlier stage has given up was the other road: but that is said to have had
+// its attempts, and a job has effects.
 func (r *run) ending(ctx context.Context, st *Stage) Ending {
 	for _, t := range st.Tasks {
 		switch s := r.look(t.ID); {
 		case s.State == Canceled:
 			return EndFailed
-		case !s.State.Ready() && st.OnFailure == config.Abort:
+		case !s.State.Ready() && st.OnFailure != config.Continue:
 			return EndFailed
 		}
 	}
@@ -544,8 +582,8 @@ func (r *run) ending(ctx context.Context, st *Stage) Ending {
 }
 
 // cut ends a boot at a stage: what has not begun is canceled.
-func (r *run) cut(ctx context.Context, stage int) Ending {
-	outcome, why := EndAborted, Cause{Code: "aborted", Text: fmt.Sprintf("stage %s has on_failure = \"abort\" and was not ready", r.plan.Stages[stage].Name)}
+func (r *run) cut(ctx context.Context, stage int) (outcome Ending, why Cause) {
+	outcome, why = EndAborted, r.impassable(&r.plan.Stages[stage])
 	if ctx.Err() != nil {
 		outcome, why = EndInterrupted, ended(ctx).Cause
 	}
@@ -554,7 +592,18 @@ func (r *run) cut(ctx context.Context, stage int) Ending {
 			r.publish(t, next(t.Policy, r.look(t.ID), Outcome{Ended, why}))
 		}
 	}
-	return outcome
+	return outcome, why
+}
+
+// impassable says why no stage comes after this one.
+func (r *run) impassable(st *Stage) Cause {
+	for _, t := range st.Tasks {
+		if s := r.look(t.ID); s.State == Skipped && st.OnFailure == config.Block {
+			return Cause{Code: "aborted", Root: s.Cause.Root, Text: fmt.Sprintf("stage %s blocks, and can't be passed: %s %s (its stage went on without it, so nobody tries %s again)",
+				st.Name, t.Name, s.Cause.Text, s.Cause.Root)}
+		}
+	}
+	return Cause{Code: "aborted", Text: fmt.Sprintf("stage %s has on_failure = \"abort\" and was not ready", st.Name)}
 }
 
 func (r *run) add(e Event) {

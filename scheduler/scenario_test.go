@@ -102,6 +102,31 @@ func TestOnePlanGivesOneEventLog(t *testing.T) {
 	}
 }
 
+// TestOfWhatIsGivenUpInOneMomentTheFirstIsNamed: the first in depends_on, not
+// whichever goroutine was woken first.
+func TestOfWhatIsGivenUpInOneMomentTheFirstIsNamed(t *testing.T) {
+	plan := compile(t, `
+stage "foundation" {}
+stage "two" {
+  service "a" { image = "localhost/x:1" }
+  service "b" { image = "localhost/x:1" }
+  service "c" { image = "localhost/x:1" }
+  service "needs_all" {
+    depends_on = [service.c, service.a, service.b]
+    image      = "localhost/x:1"
+  }
+}`)
+	never := []attempt{{never: true}}
+	script := map[string][]attempt{"a": never, "b": never, "c": never}
+	for range 200 {
+		report, _, _ := boot(t, plan, script, 3, 0)
+		task, _ := plan.Find("needs_all")
+		if got := report.Status[task.ID].Cause; got.Root != "c" {
+			t.Fatalf("it is skipped because of %s: %s", got.Root, got.Text)
+		}
+	}
+}
+
 func part(t *testing.T, a *txtar.Archive, name string) []byte {
 	t.Helper()
 	for _, f := range a.Files {

@@ -71,7 +71,7 @@ func Simulate(plan *Plan, world Imagined, opt Options) Report {
 	if world.Interrupt > 0 {
 		s.after(world.Interrupt, func() { s.interrupt(world.By) })
 	}
-	return s.through(s.ctx, s.stage)
+	return s.through(s.ctx, opt, s.stage)
 }
 
 // Stuck is why a simulation ends that would not: a stage that blocks waits for
@@ -286,6 +286,9 @@ func (s *simulation) admit(t *Task) {
 		switch verdict, known := s.verdict(t); {
 		case !known:
 			s.waits[t.ID] = true
+			if in := s.refusedIn(t); in > 0 {
+				s.later(in, t, func() { s.admit(t) })
+			}
 		case verdict.Result != Allowed:
 			s.told(t, verdict)
 		default:

@@ -62,16 +62,12 @@ func simulate(t *testing.T, plan *Plan, w Imagined, parallelism int) (report Rep
 }
 
 // byMoment brings events of one moment, which in Run come as goroutines woke,
-// into an order that both drivers have. Of two dependencies that are skipped in
-// one moment, chance tells which one a third names, but not the root. How often
-// a start was refused is in no Attempt that stands for all that follow.
+// into an order that both drivers have. How often a start was refused is in no
+// Attempt that stands for all that follow.
 func byMoment(plan *Plan, events []Event) []Event {
 	number := regexp.MustCompile(`start \d+ refused`)
 	plain := func(c *Cause) {
 		c.Text = number.ReplaceAllString(c.Text, "start refused")
-		if c.Code == "dependency" {
-			c.Text = ""
-		}
 	}
 	id := map[string]int{}
 	for _, t := range plan.Tasks {

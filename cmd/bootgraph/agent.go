@@ -71,6 +71,7 @@ SIGTERM ends it and leaves all containers as they are.`,
 		how.lockTimeout = &patience
 		d := &daemon{app: a, args: args, how: *how, stopOnExit: *stopOnExit, notify: notify, booted: s, turn: make(chan struct{}, 1)}
 		d.agent, d.page = agent.New(d.work()), page.New(s.all, pageSources)
+		s.probed = d.page.Probed
 		if shown != nil {
 			done, err := d.show(shown)
 			if err != nil {

@@ -290,6 +290,15 @@ func TestAskingTheAgentIsAskingTheCommand(t *testing.T) {
 	if code, _, _ := s.ask("apply", "--progress", "quiet"); code != 0 {
 		t.Errorf("apply after down exits with %d", code)
 	}
+
+	// What an apply usually takes, who asks for it learns of the agent.
+	if code, _, said := s.ask("down", "--target", "same-api"); code != 0 {
+		t.Errorf("down exits with %d: %s", code, said)
+	}
+	code, out, _ = s.ask("apply", "--progress", "json")
+	if first, _, _ := strings.Cut(out, "\n"); code != 0 || !strings.Contains(first, `"usual_s":`) || !strings.Contains(first, `"running":["same-db"`) {
+		t.Errorf("apply --agent exits with %d:\n%s", code, out)
+	}
 }
 
 func TestAgentServesADegradedBoot(t *testing.T) {

@@ -71,7 +71,7 @@ func (d *daemon) applyCall(ctx context.Context, r *pb.ApplyRequest, say agent.Sa
 	if err != nil {
 		return refused(ctx, err)
 	}
-	s.screen = d.app
+	s.screen, s.probed = d.app, d.page.Probed
 	if err := d.takeTurn(ctx, timeout); err != nil {
 		return refused(ctx, err)
 	}

@@ -148,8 +148,8 @@ func (a *app) trace(endpoint string) (sinks []func(scheduler.Event), export func
 	}
 }
 
-// progress is the sink that shows a boot. usual tells how long it takes.
-func (a *app) progress(kind string, usual func() time.Duration) func(scheduler.Event) {
+// progress is the sink that shows a boot.
+func (a *app) progress(kind string) func(scheduler.Event) {
 	if kind == "auto" {
 		kind = map[bool]string{true: "tty", false: "plain"}[a.onTerminal()]
 	}
@@ -159,7 +159,7 @@ func (a *app) progress(kind string, usual func() time.Duration) func(scheduler.E
 	case "quiet":
 		return report.Quiet(a.stderr)
 	case "tty":
-		return report.NewLive(a.stderr, report.LiveOptions{Size: a.size, Color: a.color(), Unicode: inUnicode(), Usual: usual()}).Add
+		return report.NewLive(a.stderr, report.LiveOptions{Size: a.size, Color: a.color(), Unicode: inUnicode()}).Add
 	}
 	return report.Plain(a.stderr)
 }
@@ -222,8 +222,10 @@ func (s *session) boot(ctx context.Context, progress string, parallelism int, si
 	if s.screen != nil {
 		screen = s.screen
 	}
-	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
-		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: append(sinks, record.Add, screen.progress(progress, s.usual))})
+	prober := health.New(s.host)
+	prober.Probed = s.probed
+	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: prober, Sentry: s.host},
+		scheduler.Options{Run: run, Parallelism: parallelism, Usual: s.usual(), Running: s.running(), Sinks: append(sinks, record.Add, screen.progress(progress))})
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}

@@ -32,16 +32,24 @@ func (s *session) past() ([]pastBoot, error) {
 	}
 	list := make([]pastBoot, 0, len(runs))
 	for _, run := range runs {
-		events, err := s.dir.Read(run)
-		var damage *journal.Damage
-		if !errors.As(err, &damage) && err != nil {
+		p, err := s.pastBoot(run)
+		if err != nil {
 			return nil, err
 		}
-		p := pastBoot{run: run, events: events, damage: damage}
-		p.boot, _ = analysis.Of(events) // who has to have it says that there is none
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+func (s *session) pastBoot(run string) (pastBoot, error) {
+	events, err := s.dir.Read(run)
+	var damage *journal.Damage
+	if !errors.As(err, &damage) && err != nil {
+		return pastBoot{}, err
+	}
+	p := pastBoot{run: run, events: events, damage: damage}
+	p.boot, _ = analysis.Of(events) // who has to have it says that there is none
+	return p, nil
 }
 
 // tellDamage is for commands that are about the journals.
@@ -97,34 +105,64 @@ func (s *session) toStart(found podman.Snapshot) (names []string) {
 	return names
 }
 
-// usual is how long it has taken to start what is to be started now; 0 if that
-// is not known.
-func (s *session) usual() time.Duration {
-	past, err := s.past()
-	if err != nil {
-		return 0 // it is an addition
+// running are the other services.
+func (s *session) running() (names []string) {
+	for _, t := range s.plan.Tasks {
+		if _, found := slices.BinarySearch(s.starts, t.Name); !found {
+			names = append(names, t.Name)
+		}
 	}
-	return analysis.Expected(analysed(past), s.starts)
+	return names
 }
 
-// expect adds what the longest chain of a plan has taken in earlier boots, of
-// what is to be started of it.
+// usual is how long it has taken to start what is to be started now; 0 if that
+// is not known, or it is nothing. A boot waits for it, so no more journals are
+// read than it takes.
+func (s *session) usual() time.Duration {
+	runs, err := s.dir.Runs()
+	if err != nil || len(s.starts) == 0 {
+		return 0 // it is an addition
+	}
+	var boots []*analysis.Boot
+	for _, run := range slices.Backward(runs) {
+		p, err := s.pastBoot(run)
+		if err == nil && p.boot != nil {
+			boots = append([]*analysis.Boot{p.boot}, boots...)
+		}
+		if len(analysis.Alike(boots, s.starts)) == analysis.Recent {
+			break
+		}
+	}
+	return analysis.Expected(boots, s.starts)
+}
+
+// expect makes the longest chain of a plan that by time, if earlier boots have
+// started all that is to be started. What is kept takes none.
 func (s *session) expect(p *report.Preview) {
 	past, err := s.past()
 	if err != nil {
 		return
 	}
 	usual := analysis.Usual(analysed(past))
-	var sum time.Duration
-	for _, id := range p.Plan.CriticalPath {
-		if p.Kept(id) {
-			continue
+	all := true
+	own := func(t *scheduler.Task) time.Duration {
+		if p.Kept(t.ID) {
+			return 0
 		}
-		times, known := usual[p.Plan.Tasks[id].Name]
-		if !known {
-			return
-		}
-		sum += times.Own()
+		times, known := usual[t.Name]
+		all = all && known
+		return times.Own()
 	}
-	p.Expected = sum
+	chain := p.Plan.LongestChain(func(t *scheduler.Task) float64 { return own(t).Seconds() })
+	if !all {
+		return
+	}
+	for _, id := range chain {
+		p.Expected += own(p.Plan.Tasks[id])
+	}
+	if p.Expected > 0 {
+		plan := *p.Plan
+		plan.CriticalPath = chain
+		p.Plan = &plan
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -127,8 +126,7 @@ func (a *app) remoteApply(cmd *cobra.Command, r *remote, args []string, how boot
 		request.Parallelism = int32(how.parallelism)
 	}
 	request.LockTimeout = durationpb.New(*how.lockTimeout)
-	unknown := func() time.Duration { return 0 } // the journals are with the agent
-	progress := a.progress(how.progress, unknown)
+	progress := a.progress(how.progress)
 	var last scheduler.Event
 	err := a.ask(cmd, r, args, func(ctx context.Context, c *agent.Client) error {
 		return c.Boot(ctx, request, a.repeat, func(e scheduler.Event) {

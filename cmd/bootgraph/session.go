@@ -30,6 +30,8 @@ type session struct {
 
 	recall func() *report.Fold // what an agent remembers, which is asked; nil: nobody's
 	screen *app                // where a boot is shown; nil: by app
+
+	probed func(*scheduler.Task, time.Duration) // is told how long probes take; may be nil
 }
 
 // open reads the boot file and the flags that go with it. Nothing is contacted.

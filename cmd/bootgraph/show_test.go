@@ -101,6 +101,9 @@ func TestPageIsThereFromTheFirstMomentUntilTheEnd(t *testing.T) {
 			t.Errorf("after the boot there is no %q in the metrics\n%s", want, text)
 		}
 	}
+	if text := p.get("/metrics"); strings.Contains(text, `bootgraph_probe_duration_seconds_count{stage="foundation",service="shown-db"} 0`) || !strings.Contains(text, "bootgraph_probe_duration_seconds_sum") {
+		t.Errorf("after the boot no probe of shown-db was counted\n%s", text)
+	}
 	if code, said := s.end(syscall.SIGTERM); code != 0 || !strings.Contains(said, "shows the boot at unix:"+path) {
 		t.Errorf("it exits with %d: %s", code, said)
 	}

@@ -34,6 +34,7 @@ func (s *session) supervise(ctx context.Context, after booted, parallelism int, 
 	}
 	keeper := &lockedKeeper{podman.NewKeeper(s.client, s.file, after.report.Began, s.others), s.dir}
 	prober := health.New(keeper.Host)
+	prober.Probed = s.probed
 	stands := scheduler.Supervise(ctx, s.plan, scheduler.World{Runtime: keeper, Prober: prober, Keeper: keeper, Watcher: prober},
 		scheduler.Options{Run: after.run, Parallelism: parallelism, Sinks: append(sinks, record.Add)}, after.report)
 	if err := record.Close(); err != nil {

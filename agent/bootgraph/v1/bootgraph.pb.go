@@ -1138,6 +1138,8 @@ type Event struct {
 	Pulled        *durationpb.Duration   `protobuf:"bytes,21,opt,name=pulled,proto3" json:"pulled,omitempty"`
 	Queued        *durationpb.Duration   `protobuf:"bytes,22,opt,name=queued,proto3" json:"queued,omitempty"`
 	Timeout       *durationpb.Duration   `protobuf:"bytes,23,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Usual         *durationpb.Duration   `protobuf:"bytes,24,opt,name=usual,proto3" json:"usual,omitempty"`     // run_started: what earlier boots that started the same have taken
+	Running       []string               `protobuf:"bytes,25,rep,name=running,proto3" json:"running,omitempty"` // run_started: who runs already as described, and is to be left alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1329,6 +1331,20 @@ func (x *Event) GetQueued() *durationpb.Duration {
 func (x *Event) GetTimeout() *durationpb.Duration {
 	if x != nil {
 		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Event) GetUsual() *durationpb.Duration {
+	if x != nil {
+		return x.Usual
+	}
+	return nil
+}
+
+func (x *Event) GetRunning() []string {
+	if x != nil {
+		return x.Running
 	}
 	return nil
 }
@@ -1707,7 +1723,7 @@ const file_bootgraph_v1_bootgraph_proto_rawDesc = "" +
 	"\rWatchResponse\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12)\n" +
-	"\x05event\x18\x03 \x01(\v2\x13.bootgraph.v1.EventR\x05event\"\xae\x06\n" +
+	"\x05event\x18\x03 \x01(\v2\x13.bootgraph.v1.EventR\x05event\"\xf9\x06\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x10\n" +
@@ -1734,7 +1750,9 @@ const file_bootgraph_v1_bootgraph_proto_rawDesc = "" +
 	"\x05edges\x18\x14 \x03(\v2\x12.bootgraph.v1.EdgeR\x05edges\x121\n" +
 	"\x06pulled\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\x06pulled\x121\n" +
 	"\x06queued\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\x06queued\x123\n" +
-	"\atimeout\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\atimeout\">\n" +
+	"\atimeout\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12/\n" +
+	"\x05usual\x18\x18 \x01(\v2\x19.google.protobuf.DurationR\x05usual\x12\x18\n" +
+	"\arunning\x18\x19 \x03(\tR\arunning\">\n" +
 	"\x04Edge\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
@@ -1844,27 +1862,28 @@ var file_bootgraph_v1_bootgraph_proto_depIdxs = []int32{
 	24, // 27: bootgraph.v1.Event.pulled:type_name -> google.protobuf.Duration
 	24, // 28: bootgraph.v1.Event.queued:type_name -> google.protobuf.Duration
 	24, // 29: bootgraph.v1.Event.timeout:type_name -> google.protobuf.Duration
-	25, // 30: bootgraph.v1.Container.started_at:type_name -> google.protobuf.Timestamp
-	21, // 31: bootgraph.v1.Waiting.cause:type_name -> bootgraph.v1.Cause
-	4,  // 32: bootgraph.v1.BootGraph.Plan:input_type -> bootgraph.v1.PlanRequest
-	6,  // 33: bootgraph.v1.BootGraph.Apply:input_type -> bootgraph.v1.ApplyRequest
-	8,  // 34: bootgraph.v1.BootGraph.Down:input_type -> bootgraph.v1.DownRequest
-	10, // 35: bootgraph.v1.BootGraph.Status:input_type -> bootgraph.v1.StatusRequest
-	16, // 36: bootgraph.v1.BootGraph.Watch:input_type -> bootgraph.v1.WatchRequest
-	12, // 37: bootgraph.v1.BootGraph.Why:input_type -> bootgraph.v1.WhyRequest
-	14, // 38: bootgraph.v1.BootGraph.History:input_type -> bootgraph.v1.HistoryRequest
-	5,  // 39: bootgraph.v1.BootGraph.Plan:output_type -> bootgraph.v1.PlanResponse
-	7,  // 40: bootgraph.v1.BootGraph.Apply:output_type -> bootgraph.v1.ApplyResponse
-	9,  // 41: bootgraph.v1.BootGraph.Down:output_type -> bootgraph.v1.DownResponse
-	11, // 42: bootgraph.v1.BootGraph.Status:output_type -> bootgraph.v1.StatusResponse
-	17, // 43: bootgraph.v1.BootGraph.Watch:output_type -> bootgraph.v1.WatchResponse
-	13, // 44: bootgraph.v1.BootGraph.Why:output_type -> bootgraph.v1.WhyResponse
-	15, // 45: bootgraph.v1.BootGraph.History:output_type -> bootgraph.v1.HistoryResponse
-	39, // [39:46] is the sub-list for method output_type
-	32, // [32:39] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	24, // 30: bootgraph.v1.Event.usual:type_name -> google.protobuf.Duration
+	25, // 31: bootgraph.v1.Container.started_at:type_name -> google.protobuf.Timestamp
+	21, // 32: bootgraph.v1.Waiting.cause:type_name -> bootgraph.v1.Cause
+	4,  // 33: bootgraph.v1.BootGraph.Plan:input_type -> bootgraph.v1.PlanRequest
+	6,  // 34: bootgraph.v1.BootGraph.Apply:input_type -> bootgraph.v1.ApplyRequest
+	8,  // 35: bootgraph.v1.BootGraph.Down:input_type -> bootgraph.v1.DownRequest
+	10, // 36: bootgraph.v1.BootGraph.Status:input_type -> bootgraph.v1.StatusRequest
+	16, // 37: bootgraph.v1.BootGraph.Watch:input_type -> bootgraph.v1.WatchRequest
+	12, // 38: bootgraph.v1.BootGraph.Why:input_type -> bootgraph.v1.WhyRequest
+	14, // 39: bootgraph.v1.BootGraph.History:input_type -> bootgraph.v1.HistoryRequest
+	5,  // 40: bootgraph.v1.BootGraph.Plan:output_type -> bootgraph.v1.PlanResponse
+	7,  // 41: bootgraph.v1.BootGraph.Apply:output_type -> bootgraph.v1.ApplyResponse
+	9,  // 42: bootgraph.v1.BootGraph.Down:output_type -> bootgraph.v1.DownResponse
+	11, // 43: bootgraph.v1.BootGraph.Status:output_type -> bootgraph.v1.StatusResponse
+	17, // 44: bootgraph.v1.BootGraph.Watch:output_type -> bootgraph.v1.WatchResponse
+	13, // 45: bootgraph.v1.BootGraph.Why:output_type -> bootgraph.v1.WhyResponse
+	15, // 46: bootgraph.v1.BootGraph.History:output_type -> bootgraph.v1.HistoryResponse
+	40, // [40:47] is the sub-list for method output_type
+	33, // [33:40] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_bootgraph_v1_bootgraph_proto_init() }

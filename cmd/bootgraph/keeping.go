@@ -30,11 +30,7 @@ func (d *daemon) keepOn(k kept) {
 	ctx, end := context.WithCancel(context.Background())
 	d.keeping = &keeping{of: k, end: end, stood: make(chan scheduler.Report, 1)}
 	go func(stood chan<- scheduler.Report) {
-		stands, err := k.session.supervise(ctx, k.after, d.how.parallelism, d.add, d.sayKept())
-		if err != nil {
-			d.app.say("error", err.Error()+"; nothing is put back", scheduler.CauseOf(err).Code)
-		}
-		stood <- stands
+		stood <- k.session.supervise(ctx, k.after, d.how.parallelism, d.add, d.sayKept())
 	}(d.keeping.stood)
 }
 

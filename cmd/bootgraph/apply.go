@@ -222,7 +222,7 @@ func (s *session) boot(ctx context.Context, progress string, parallelism int, si
 	if s.screen != nil {
 		screen = s.screen
 	}
-	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host},
+	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: health.New(s.host), Sentry: s.host, Preparer: s.host},
 		scheduler.Options{Run: run, Parallelism: parallelism, Sinks: append(sinks, record.Add, screen.progress(progress, s.usual))})
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")

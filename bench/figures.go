@@ -12,6 +12,7 @@ import (
 type bare struct {
 	start    time.Duration // of a container that is initialized, until its first instruction
 	initRate float64       // a second
+	stop     time.Duration // and removal, of a container that runs
 	stopRate float64       // a second, removals included
 	list     time.Duration // of all containers of the workload, running
 }
@@ -19,6 +20,10 @@ type bare struct {
 // path is the longest way through a boot whose stages are barriers: the delays
 // of the servers, and one step for each of them.
 func (w workload) path(step time.Duration) time.Duration {
+	return w.longest(func(s service) time.Duration { return step + s.delay })
+}
+
+func (w workload) longest(takes func(service) time.Duration) time.Duration {
 	ready := make([]time.Duration, len(w.services))
 	var barrier, last time.Duration
 	for i, s := range w.services {
@@ -29,7 +34,7 @@ func (w workload) path(step time.Duration) time.Duration {
 		for _, d := range s.dependsOn {
 			from = max(from, ready[d])
 		}
-		ready[i] = from + step + s.delay
+		ready[i] = from + takes(s)
 		last = max(last, ready[i])
 	}
 	return last
@@ -41,9 +46,10 @@ func (w workload) bound(b bare) time.Duration {
 	return max(w.path(b.start), seconds(float64(len(w.services))/b.initRate))
 }
 
-// stopBound is the same for down.
+// stopBound is the same for down, which goes the other way.
 func (w workload) stopBound(b bare) time.Duration {
-	return seconds(float64(len(w.services)) / b.stopRate)
+	path := w.longest(func(service) time.Duration { return b.stop })
+	return max(path, seconds(float64(len(w.services))/b.stopRate))
 }
 
 // stamps are what the servers themselves say of a boot, by service; the zero

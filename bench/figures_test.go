@@ -41,6 +41,15 @@ func TestTheBoundIsThePathOrWhatPodmanCanPrepare(t *testing.T) {
 	}
 }
 
+func TestToStopTakesThePathBackOrWhatPodmanCanRemove(t *testing.T) {
+	if got := diamond.stopBound(bare{stop: 100 * ms, stopRate: 100}); got != 300*ms {
+		t.Errorf("where Podman is fast: %s", got)
+	}
+	if got := diamond.stopBound(bare{stop: 100 * ms, stopRate: 2}); got != 2*time.Second {
+		t.Errorf("where Podman is slow: %s", got)
+	}
+}
+
 func TestWhoBeganBeforeWhatItNeedsListenedIsEarly(t *testing.T) {
 	s := stamps{began: at(1, 200, 100, 600), listening: at(101, 500, 600, 700)}
 	if early, of := diamond.early(s); early != 1 || of != 3 { // c: 100 < 101

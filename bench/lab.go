@@ -58,7 +58,7 @@ func (l *lab) prepare(socket string) error {
 	if err != nil {
 		return err
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec %s --root %[2]s/root --runroot %[2]s/runroot --tmpdir %[2]s/tmp \"$@\"\n", podman, l.Dir)
+	script := fmt.Sprintf("#!/bin/sh\nunset CONTAINER_HOST # it is not a remote one\nexec %s --root %[2]s/root --runroot %[2]s/runroot --tmpdir %[2]s/tmp \"$@\"\n", podman, l.Dir)
 	if err := os.WriteFile(filepath.Join(l.bin, "podman"), []byte(script), 0o755); err != nil {
 		return err
 	}

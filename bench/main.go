@@ -32,6 +32,10 @@ func main() {
 		exitOn(bootOriginal(os.Args[2]))
 		return
 	}
+	if len(os.Args) > 3 && os.Args[1] == "observe" {
+		exitOn(observe(os.Args[2], os.Args[3:]))
+		return
+	}
 	runs := flag.Int("runs", 5, "runs of bootgraph")
 	peerRuns := flag.Int("peers", 1, "runs of each peer; 0: none")
 	names := flag.String("workloads", "chain,wide,realistic,hundred,latency", "`which`, separated by commas")

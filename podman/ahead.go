@@ -132,6 +132,12 @@ func (h *Host) prepareContainer(ctx context.Context, s *config.Service, w *confi
 	return p.ready
 }
 
+func (h *Host) isPrepared(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.prepared[name].ready
+}
+
 // takePrepared is what Ahead has made of a container, once.
 func (h *Host) takePrepared(name string) (p prepared, ok bool) {
 	h.mu.Lock()

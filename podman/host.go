@@ -130,6 +130,8 @@ func (h *Host) decide(w *config.Container, kind config.Kind, found *Found, repla
 func (h *Host) Prepare(ctx context.Context, t *scheduler.Task) error {
 	for _, w := range t.Service.Containers {
 		switch a, ok := h.expected(w.Name, false); {
+		case h.isPrepared(w.Name):
+			continue
 		case ok && (a == Keep || a == Start):
 			continue
 		case ok && a == Create && w.Pull != config.PullAlways && len(w.Withheld) == 0 && h.hasSeen(w.Image):

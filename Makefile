@@ -1,5 +1,5 @@
 # Each target is one command; the work is in go and in testdata/host.
-.PHONY: build demo test race kill9 soak update docs-pictures proto
+.PHONY: build demo bench test race kill9 soak update docs-pictures proto
 build:
 	go build -o bin/bootgraph ./cmd/bootgraph
 
@@ -10,6 +10,12 @@ testdata = ./testdata/host ./testdata/host/run ./testdata/server
 demo: build
 	@testdata/host/install.sh
 	@go run ./testdata/host/run -- testdata/demo/demo.sh
+
+# The same boots with bootgraph and with its peers, on a private Podman: a table.
+BENCH = -runs 5 -peers 1
+bench: build
+	@testdata/host/install.sh
+	@go run ./bench $(BENCH)
 
 # Everything, real Podman and rootless Podman included.
 test:

@@ -1,5 +1,5 @@
 # Each target is one command; the work is in go and in testdata/host.
-.PHONY: build demo test kill9 soak update docs-pictures proto
+.PHONY: build demo bench test race kill9 soak update docs-pictures proto
 build:
 	go build -o bin/bootgraph ./cmd/bootgraph
 
@@ -11,11 +11,26 @@ demo: build
 	@testdata/host/install.sh
 	@go run ./testdata/host/run -- testdata/demo/demo.sh
 
+# The same boots with bootgraph and with its peers, on a private Podman: a table.
+BENCH = -runs 5 -peers 1
+bench: build
+	@testdata/host/install.sh
+	@go run ./bench $(BENCH)
+
 # Everything, real Podman and rootless Podman included.
 test:
 	@testdata/host/install.sh --test
 	go vet ./... $(testdata)
 	go test -count=1 -timeout 20m ./... ./testdata/host # never from the cache: Podman is not in its key
+	@$(MAKE) --no-print-directory race
+
+# What has goroutines, without Podman, which would be most of the time, and
+# without what is one goroutine at length. The detector needs a C compiler.
+race:
+	@if CGO_ENABLED=1 go test -race -run '^$$' ./dag >/dev/null 2>&1; then \
+		CGO_ENABLED=1 go test -race -count=1 -timeout 10m -skip '$(unraced)' ./scheduler ./agent ./health ./journal ./page ./trace; \
+	else echo "NOT RUN: the race detector needs cgo and a C compiler (gcc)" >&2; fi
+unraced = Podman|NothingIsReadyBefore|APortThatIsNotPassedOn|TestPage(Follows|By|At|Finds)|NotesGetRare|SimulationGives|TenThousand
 
 # Kill apply at N random instants, on real Podman.
 N = 200

@@ -29,6 +29,7 @@ agent/genproto:                                 generates it
 agent: scheduler agent/bootgraph/v1             serves a configuration to gRPC clients
 page: scheduler                                 shows events to browsers, and to Prometheus
 cmd/bootgraph: config lint scheduler analysis health podman journal report agent agent/bootgraph/v1 page trace    wires all of them
+bench: testdata/host                            boots workloads with bootgraph and its peers, from outside
 testdata/host:                                  a private Podman for tests and the demo
 testdata/host/run: testdata/host                the same as a command
 testdata/server:                                what runs in the containers of tests and the demo

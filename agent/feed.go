@@ -16,9 +16,13 @@ type Numbered struct {
 	Event    scheduler.Event
 }
 
-// feedMost is how many events are kept for clients that come back: of a boot
-// of 10,000 services all.
-const feedMost = 1 << 16
+// How much is kept for clients that come back: of a boot of 10,000 services
+// all events, but not 4 KiB of log with each of them for as long as an agent
+// lives.
+const (
+	feedMost = 1 << 16  // events
+	feedText = 16 << 20 // bytes of what they say
+)
 
 // feed keeps the last events, and of everybody the last one for good. Adding
 // never waits: who reads does so at a pace of his own, and is told when he was
@@ -29,6 +33,7 @@ type feed struct {
 	mu    sync.Mutex
 	last  uint64 // sequence of the newest event
 	kept  []Numbered
+	text  int                 // bytes of what those say
 	marks map[string]Numbered // the last of each service, run_started and run_done
 	more  chan struct{}       // closed by the next add
 }
@@ -42,10 +47,11 @@ func (f *feed) add(e scheduler.Event) {
 	defer f.mu.Unlock()
 	f.last++
 	n := Numbered{f.last, e}
-	if len(f.kept) == 2*f.most {
-		f.kept = append(make([]Numbered, 0, 2*f.most), f.kept[f.most:]...)
-	}
 	f.kept = append(f.kept, n)
+	f.text += len(e.Cause.Text)
+	if len(f.kept) > 2*f.most || f.text > 2*feedText {
+		f.drop()
+	}
 	switch e.Type {
 	case scheduler.ServiceMoved:
 		f.marks["service/"+e.Service] = n
@@ -54,6 +60,15 @@ func (f *feed) add(e scheduler.Event) {
 	}
 	close(f.more)
 	f.more = make(chan struct{})
+}
+
+// drop forgets the oldest, half of what there is. The caller holds mu.
+func (f *feed) drop() {
+	n := 0
+	for ; len(f.kept)-n > f.most || f.text > feedText; n++ {
+		f.text -= len(f.kept[n].Event.Cause.Text)
+	}
+	f.kept = slices.Clone(f.kept[n:])
 }
 
 // forget takes services out of what stands for good that are not any more.

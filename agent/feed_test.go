@@ -50,3 +50,21 @@ func TestSnapshotHasTheLastOfEachHoweverLongAgo(t *testing.T) {
 		t.Errorf("snapshot %q, next %d", got, next)
 	}
 }
+
+func TestFeedIsBoundedInBytes(t *testing.T) {
+	f := newFeed(feedMost)
+	text := strings.Repeat("x", 4096)
+	for range 20_000 {
+		f.add(scheduler.Event{Type: scheduler.ServiceMoved, Service: "x", Cause: scheduler.Cause{Text: text}})
+	}
+	size := 0
+	for _, n := range f.kept {
+		size += len(n.Event.Cause.Text)
+	}
+	if size > 2*feedText || size < feedText/2 || size != f.text {
+		t.Errorf("it keeps %d bytes, and counts %d", size, f.text)
+	}
+	if list, _, err := f.since(20_000); err != nil || len(list) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
+}

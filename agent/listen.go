@@ -101,6 +101,14 @@ func DefaultEndpoint(name string) (*Endpoint, error) {
 	return e, err
 }
 
+// Absolute is an address that leads to the same place from everywhere.
+func Absolute(address string) string {
+	if path, isUnix := unixPath(address); isUnix {
+		return "unix:" + path
+	}
+	return address
+}
+
 func unixPath(address string) (path string, ok bool) {
 	path, ok = strings.CutPrefix(address, "unix:")
 	if !ok {

@@ -381,8 +381,8 @@ func (d *decoder) container(raw *rawContainer, s *Service, component string, whe
 		Name:        s.Name,
 		Component:   component,
 		Image:       one(d, raw.Image, parseImage),
-		Command:     list(d, raw.Command, anyText),
-		Entrypoint:  list(d, raw.Entrypoint, anyText),
+		Command:     list(d, raw.Command, argument),
+		Entrypoint:  list(d, raw.Entrypoint, argument),
 		Env:         env,
 		Sensitive:   hidden,
 		EnvFrom:     from,
@@ -450,7 +450,7 @@ func (d *decoder) env(raw *rawContainer) (env map[string]string, hidden map[stri
 		}
 		return path, err
 	})
-	own, secret := d.pairs(raw.Env, true, func(key, _ string) error { return checkEnvKey(key) })
+	own, secret := d.pairs(raw.Env, true, checkEnv)
 	for key, value := range own {
 		env[key] = value
 		delete(hidden, key)

@@ -190,7 +190,7 @@ func TestTheWholeIsBounded(t *testing.T) {
 	thousand := `for_each = toset([for i in range(1000) : "i${i}"])`
 	for name, text := range map[string]string{
 		"calls":      `locals { a = [for i in range(1000) : format("%1000000d", i)] }` + "\nstage \"a\" {}",
-		"values":     "stage \"a\" {\nservice \"s\" {\n" + thousand + "\nimage = \"x\"\nenv = {\nA = \"" + strings.Repeat("x", 1_000_000) + "\"\n}\n}\n}",
+		"values":     "stage \"a\" {\nservice \"s\" {\n" + thousand + "\nimage = \"x\"\nlabels = {\nA = \"" + strings.Repeat("x", 1_000_000) + "\"\n}\n}\n}",
 		"checks":     "stage \"a\" {\n" + strings.Repeat("health \"none\" {}\n", 1_000) + "service \"s\" {\n" + thousand + "\nimage = \"x\"\n}\n}",
 		"components": "stage \"a\" {\nservice \"s\" {\n" + thousand + "\ncomponent \"c\" {\n" + thousand + "\nimage = \"x\"\n}\n}\n}",
 	} {
@@ -271,4 +271,21 @@ func FuzzParse(f *testing.F) {
 
 func inside(r hcl.Range, sources Sources) bool {
 	return sources[r.Filename] != nil && r.Start.Byte <= r.End.Byte && r.Start.Byte <= len(sources[r.Filename].Bytes)
+}
+
+// What execve(2) does not take, Podman would say only when it starts the
+// container, and at length.
+func TestNoStringIsLongerThanTheKernelTakes(t *testing.T) {
+	for _, length := range []int{argMost, argMost + 1} {
+		text := strings.Repeat("x", length-2)
+		for what, line := range map[string]string{
+			"env": `env = { A = "` + text + `" }`, "command": `command = ["` + text + `xx"]`, "entrypoint": `entrypoint = ["` + text + `xx"]`,
+			"exec": "health \"exec\" {\ncommand = [\"" + text + "xx\"]\n}",
+		} {
+			_, sources, diags := Parse("boot.hcl", []byte("stage \"a\" {\nservice \"s\" {\nimage = \"x\"\n"+strings.Replace(line, "{ command", "{\ncommand", 1)+"\n}\n}\n"), Inputs{})
+			if diags.HasErrors() != (length > argMost) {
+				t.Errorf("%s of %d bytes: %.500s", what, length, render(t, sources, diags))
+			}
+		}
+	}
 }

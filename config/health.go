@@ -107,7 +107,7 @@ func (d *decoder) check(raw *rawHealth, kind string) (h Health, ok bool) {
 		}
 		h.Body = one(d, raw.Body, parseRegexp)
 	case HealthExec:
-		command, ok := each(d, raw.Command, anyText)
+		command, ok := each(d, raw.Command, argument)
 		h.Command = values(command)
 		if ok && !d.torn[raw.Block] && (len(h.Command) == 0 || h.Command[0] == "") {
 			d.fail(h.Range, "Missing command", "An exec check needs command: a list, the program first.")

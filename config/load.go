@@ -242,5 +242,5 @@ func checkEnvLine(key, value string, found bool) error {
 	case !utf8.ValidString(key + value):
 		return errors.New("the line is not UTF-8")
 	}
-	return checkEnvKey(key)
+	return checkEnv(key, value)
 }

@@ -138,6 +138,14 @@ func checkEnvKey(key string) error {
 	return nil
 }
 
+// checkEnv checks a variable. What may be sensitive is not shown.
+func checkEnv(key, value string) error {
+	if size := len(key) + 1 + len(value); size > argMost {
+		return fmt.Errorf("%.40q and its value have %d bytes; a program is given %d at most", key, size, argMost)
+	}
+	return checkEnvKey(key)
+}
+
 // checkLabel checks the name of a label.
 func checkLabel(key, _ string) error {
 	switch {

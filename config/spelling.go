@@ -21,6 +21,18 @@ import (
 // arguments may be empty, and have any character but NUL, which eval refuses.
 func anyText(s string) (string, error) { return s, nil }
 
+// argMost is the longest string that execve(2) takes, MAX_ARG_STRLEN less the
+// NUL at its end. With a longer one the start of the container fails.
+const argMost = 128<<10 - 1
+
+// argument is anyText for what the kernel hands to a program.
+func argument(s string) (string, error) {
+	if len(s) > argMost {
+		return "", fmt.Errorf("%.40q… has %d bytes; a program is given %d at most", s, len(s), argMost)
+	}
+	return s, nil
+}
+
 // choice accepts a few words, in exactly this spelling: that a word in another
 // case could be meant is for the message to say.
 func choice[T ~string](words ...T) func(string) (T, error) {

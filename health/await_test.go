@@ -58,16 +58,36 @@ func passesFrom(t time.Duration) func(time.Duration) (int, error) {
 	}
 }
 
-func TestPollingStartsAt20msAndGrowsTo1s(t *testing.T) {
+func TestPollingIsAsPatientAsItHasTakenSoFar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, now := paceOf(&config.Health{Kind: config.HealthTCP}), time.Duration(0)
-		var asked []string
-		for now < 5*time.Second {
-			asked = append(asked, now.Round(time.Millisecond).String())
-			now += p.after(errRunning)
+		p, began := paceOf(&config.Health{Kind: config.HealthTCP}), time.Now()
+		pauses, probes := map[time.Duration]time.Duration{}, 0
+		for now := time.Duration(0); now < 2*time.Minute; now = time.Since(began) {
+			pause := p.after(errRunning, 0)
+			for _, at := range []time.Duration{0, time.Second, 10 * time.Second, time.Minute} {
+				if _, ok := pauses[at]; !ok && now >= at {
+					pauses[at] = pause.Round(10 * time.Millisecond)
+				}
+			}
+			if now < time.Minute {
+				probes++
+			}
+			time.Sleep(pause)
 		}
-		same(t, strings.Join(asked, " "), "0s 20ms 50ms 95ms 163ms 264ms 416ms 643ms 985ms 1.498s 2.267s 3.267s 4.267s")
+		same(t, fmt.Sprint(pauses[0], pauses[time.Second], pauses[10*time.Second], pauses[time.Minute]), "0s 20ms 200ms 1s")
+		if probes < 200 || probes > 400 {
+			t.Errorf("%d probes in a minute", probes)
+		}
 	})
+}
+
+func TestAProbeThatTakesLongIsMadeLessOften(t *testing.T) {
+	p := paceOf(&config.Health{Kind: config.HealthTCP})
+	for took, want := range map[time.Duration]time.Duration{100 * time.Microsecond: 4 * time.Millisecond, 5 * time.Millisecond: 20 * time.Millisecond, time.Second: 50 * time.Millisecond} {
+		if got := p.after(errRunning, took); got != want {
+			t.Errorf("after one of %s: %s", took, got)
+		}
+	}
 }
 
 // TestCommandsInContainersAreRunSeldom: Podman keeps two processes of each for
@@ -301,10 +321,10 @@ func TestAResultCountsOnlyForTheInstanceItWasTakenFrom(t *testing.T) {
 		{"started anew", config.HealthExec, "exited restarted: container c is restarted in 2s", looks("restarted")},
 		{"removed", config.HealthExec, "exited gone: container c is gone in 2s", looks("gone")},
 		{"none: removed", config.HealthNone, "exited gone: container c is gone in 2s", looks("same", "gone")},
-		{"paused for a moment", config.HealthExec, "passed in 20ms", looks("paused", "same")},
+		{"paused for a moment", config.HealthExec, "passed in 4ms", looks("paused", "same")},
 		{"paused", config.HealthExec, "late paused: container c is paused in 1m0s", looks("paused")},
 		{"none: paused", config.HealthNone, "late paused: container c is paused in 1m0s", looks("paused")},
-		{"not to be seen for a moment", config.HealthExec, "passed in 50ms", looks("error", "error", "same")},
+		{"not to be seen for a moment", config.HealthExec, "passed in 8ms", looks("error", "error", "same")},
 		{"not to be seen", config.HealthExec, "late podman_unreachable: cannot look at container c: podman does not answer on /run/podman/podman.sock in 1m0s", looks("error")},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 type Containers interface {
 	// Look tells whether the very same instance (ID and start) still runs:
 	// the zero Cause if so, else what became of it, with one of the codes
-	// exited, paused, gone (removed), restarted, not_running. An error means
-	// that it could not look, which proves nothing.
+	// exited, paused, gone (removed), renamed, restarted, not_running. An error
+	// means that it could not look, which proves nothing.
 	Look(ctx context.Context, was scheduler.Instance) (scheduler.Cause, error)
 
 	// Wait returns once the instance does not run any more, with its exit

@@ -20,7 +20,7 @@ func (p *Prober) execProbe(h *config.Health, at []scheduler.Instance) probe {
 		code, output, err := p.containers.Exec(ctx, instance, h.Command)
 		switch {
 		case err != nil:
-			return unanswered(ctx, h, fmt.Errorf("cannot run it in container %s: %w", instance.Container, err))
+			return p.unanswered(ctx, h, instance, fmt.Errorf("cannot run it in container %s: %w", instance.Container, err))
 		case code != 0:
 			return fail("exec_exit", "exited with code %d%s", code, firstLine(output))
 		}
@@ -42,7 +42,7 @@ func (p *Prober) podmanProbe(h *config.Health, at []scheduler.Instance) probe {
 		case codeOf(err) == "no_healthcheck":
 			return fail("no_healthcheck", "container %s has no HEALTHCHECK", instance.Container)
 		case err != nil:
-			return unanswered(ctx, h, fmt.Errorf("cannot run the HEALTHCHECK of container %s: %w", instance.Container, err))
+			return p.unanswered(ctx, h, instance, fmt.Errorf("cannot run the HEALTHCHECK of container %s: %w", instance.Container, err))
 		case !ok:
 			return fail("unhealthy", "unhealthy%s", firstLine(output))
 		}
@@ -65,11 +65,15 @@ func (p *Prober) runningProbe(h *config.Health, at []scheduler.Instance) probe {
 	}
 }
 
-// unanswered tells a command that took too long from a runtime that can't be
-// asked: its own trouble is never the service's failure.
-func unanswered(ctx context.Context, h *config.Health, err error) error {
+// unanswered tells a command that took too long from a container that none can
+// be run in, and these from a runtime that can't be asked: its own trouble is
+// never the service's failure.
+func (p *Prober) unanswered(ctx context.Context, h *config.Health, instance scheduler.Instance, err error) error {
 	if timedOut(ctx, err) && codeOf(err) == "error" {
 		return fail("timeout", "no answer within %s", h.Timeout)
+	}
+	if seen := p.look(ctx, []scheduler.Instance{instance}); isFailure(seen) {
+		return seen // it is paused, or has ended
 	}
 	return err
 }

@@ -37,7 +37,7 @@ func (p *Prober) follow(ctx context.Context, h *config.Health, at []scheduler.In
 			return nil
 		}
 		said(err)
-		if !sleep(ctx, pace.after(err)) || !time.Now().Before(end) {
+		if !sleep(ctx, pace.after(err, 0)) || !time.Now().Before(end) {
 			return err
 		}
 	}

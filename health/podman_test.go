@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -158,6 +160,61 @@ func expect(t *testing.T, h *host.Host, runtime Containers, check config.Health,
 		}
 	}
 	same(t, got, want)
+}
+
+// The rule that passes a published port on is gone, as after a firewall was
+// loaded anew; or an older one goes to where nobody is, as after a start of
+// Podman's that was killed. The container listens, and nobody reaches it.
+func TestAPortThatIsNotPassedOnIsNotReady(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // rootless there are no rules
+	}
+	h := host.Shared(t)
+	for name, spoil := range map[string]func(port string, rules [][]string){
+		"no rule": func(port string, rules [][]string) {
+			for _, rule := range rules {
+				iptables(t, append([]string{"--delete"}, rule...)...)
+			}
+		},
+		"a stale rule": func(port string, rules [][]string) {
+			rule := slices.Clone(rules[len(rules)-1])
+			rule[len(rule)-1] = "10.88.255.254:8080"
+			iptables(t, append([]string{"--insert"}, rule...)...)
+			t.Cleanup(func() { iptables(t, append([]string{"--delete"}, rule...)...) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := config.Health{Kind: config.HealthTCP, Port: 8080}
+			runtime, at := start(t, h, service(check), config.Container{Ports: port8080("tcp"), Env: env("TCP=:8080")})
+			expect(t, h, runtime, check, at[0], "passed")
+			port := fmt.Sprint(at[0].Ports[0].HostPort)
+			var rules [][]string
+			for line := range strings.Lines(iptables(t, "--list-rules")) {
+				if strings.Contains(line, "--dport "+port+" -j DNAT") {
+					rules = append(rules, strings.Fields(line)[1:])
+				}
+			}
+			if len(rules) == 0 {
+				t.Fatalf("there is no rule for port %s", port)
+			}
+			spoil(port, rules)
+			got := probeNow(t, runtime, check, at[0])
+			if !strings.HasPrefix(got, "late port_unreachable: tcp 8080: the container listens, but ") {
+				t.Error(got)
+			}
+			t.Log(got)
+		})
+	}
+}
+
+// iptables acts on the table of address translation.
+func iptables(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("iptables", append([]string{"--wait", "--table", "nat"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("iptables %v: %v: %s", args, err, out)
+	}
+	return string(out)
 }
 
 func TestAJobOnPodmanIsReadyWhenItHasExitedWith0(t *testing.T) {

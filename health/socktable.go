@@ -8,18 +8,26 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// socket is one that listens.
+// socket is one of a socket table.
 type socket struct {
-	local netip.AddrPort
-	inode uint64
+	local, remote netip.AddrPort
+	inode         uint64 // 0: of no process
 }
+
+// States of a socket, as the table has them.
+const (
+	stateListen      = "0A"
+	stateEstablished = "01"
+)
 
 // listening returns the TCP sockets that listen in the network of a process:
 // /proc/PID/net/tcp6 and tcp, as in proc_pid_net(5). It needs no right but that
@@ -28,16 +36,38 @@ func listening(pid int) ([]socket, error) {
 	if pid <= 0 {
 		return nil, errors.New("the process is not known on this host")
 	}
+	return socketTable(strconv.Itoa(pid), stateListen)
+}
+
+// nobodys reports whether the other end of a connection is on this host, and no
+// process has taken it: it waits in the queue of a socket that listens. On its
+// way it may have got another source address, but hardly another port.
+func nobodys(conn net.Conn) bool {
+	here, err := socketTable("self", stateEstablished)
+	if err != nil {
+		return false
+	}
+	from, to := addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
+	return slices.ContainsFunc(here, func(s socket) bool { return s.local == to && s.remote.Port() == from.Port() && s.inode == 0 })
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp := a.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(tcp.Addr().Unmap(), tcp.Port())
+}
+
+// socketTable has the sockets of a process's network that are in one state.
+func socketTable(pid, state string) ([]socket, error) {
 	var all []socket
 	for _, name := range []string{"tcp", "tcp6"} {
-		f, err := os.Open(fmt.Sprintf("/proc/%d/net/%s", pid, name))
+		f, err := os.Open("/proc/" + pid + "/net/" + name)
 		if name == "tcp6" && errors.Is(err, fs.ErrNotExist) {
 			break // a kernel without IPv6
 		}
 		if err != nil {
 			return nil, err
 		}
-		sockets, err := parseSocketTable(f)
+		sockets, err := parseSocketTable(f, state)
 		f.Close()
 		if err != nil {
 			return nil, err
@@ -47,19 +77,23 @@ func listening(pid int) ([]socket, error) {
 	return all, nil
 }
 
-// parseSocketTable reads the sockets in state 0A (LISTEN) from a table as in
+// parseSocketTable reads the sockets in one state from a table as in
 // /proc/net/tcp:
 //
 //	sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
 //	 0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 ...
-func parseSocketTable(r io.Reader) (sockets []socket, err error) {
+func parseSocketTable(r io.Reader, state string) (sockets []socket, err error) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		field := strings.Fields(lines.Text())
-		if len(field) < 10 || field[3] != "0A" {
+		if len(field) < 10 || field[3] != state {
 			continue
 		}
 		local, err := parseHexAddress(field[1])
+		if err != nil {
+			return nil, err
+		}
+		remote, err := parseHexAddress(field[2])
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +101,7 @@ func parseSocketTable(r io.Reader) (sockets []socket, err error) {
 		if err != nil {
 			return nil, err
 		}
-		sockets = append(sockets, socket{local, inode})
+		sockets = append(sockets, socket{local, remote, inode})
 	}
 	return sockets, lines.Err()
 }

@@ -37,7 +37,7 @@ func TestSocketTableListsWhatListens(t *testing.T) {
 	}
 	var got []string
 	for _, table := range []string{table, table6} {
-		sockets, err := parseSocketTable(strings.NewReader(table))
+		sockets, err := parseSocketTable(strings.NewReader(table), stateListen)
 		ok(t, err)
 		for _, s := range sockets {
 			got = append(got, fmt.Sprintf("%s %d", s.local, s.inode))
@@ -79,7 +79,7 @@ func FuzzSocketTable(f *testing.F) {
 	f.Add("   0: 00000000000000000000000001000000:1F91 0:0 0A 0:0 0:0 0     0        0 105", []byte("0123456789abcdef"), uint16(0))
 	f.Add("   0: :: 0 0A 0 0 0 0 0 x", []byte{}, uint16(1))
 	f.Fuzz(func(t *testing.T, table string, address []byte, port uint16) {
-		sockets, err := parseSocketTable(strings.NewReader(table))
+		sockets, err := parseSocketTable(strings.NewReader(table), stateListen)
 		if err == nil && len(sockets) > strings.Count(table, "0A") {
 			t.Errorf("%d sockets out of %q", len(sockets), table)
 		}

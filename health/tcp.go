@@ -56,7 +56,10 @@ func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
 		}
 		defer conn.Close()
 		if sockets, err := listening(l.at.PID); err == nil {
-			return l.judge(sockets)
+			if err := l.judge(sockets); err != nil {
+				return err
+			}
+			return l.forwarded(conn)
 		}
 		return l.explain(ctx, h, hold(ctx, conn, min(holdTime, h.Timeout/2)))
 	}
@@ -79,7 +82,7 @@ func (l place) behind(ctx context.Context, refused error) error {
 	// It may have begun to listen since it was dialled.
 	conn, err := l.dial(ctx)
 	if err != nil {
-		return fail("port_unreachable", "the container listens, but %s; try podman network reload %s", refused, l.at.Container)
+		return l.unreachable(refused)
 	}
 	return conn.Close()
 }
@@ -105,6 +108,29 @@ func (l place) judge(sockets []socket) error {
 		return fail("port_busy", "another process of the host listens on port %d", l.port)
 	}
 	return nil
+}
+
+// forwarded tells whether the connection to a published port has got to the
+// container, which listens. Where the NAT rule is gone (a firewall that was
+// loaded anew, a start of Podman's that was killed) it ends at conmon, which
+// holds the port, listens, and takes nothing. Rootless there is no rule, and
+// the forwarder hangs up if it can't pass on.
+func (l place) forwarded(conn net.Conn) error {
+	if l.published && l.at.Reachable && nobodys(conn) {
+		return l.unreachable(fmt.Errorf("it is not passed on from %s", conn.RemoteAddr()))
+	}
+	return nil
+}
+
+// unreachable is the answer of a port behind which the container listens. A
+// start of Podman's that was killed leaves a rule that comes before all later
+// ones, and that Podman doesn't know of.
+func (l place) unreachable(why error) error {
+	hint := "try podman network reload " + l.at.Container
+	if codeOf(why) == "timeout" {
+		hint = fmt.Sprintf("an older rule may lead elsewhere: iptables -t nat -S | grep %d", l.addresses[0].Port())
+	}
+	return fail("port_unreachable", "the container listens, but %s; %s", why, hint)
 }
 
 // hold waits for a connection that was accepted to be closed again, for d at

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,13 +56,25 @@ func At(root, name string) Dir { return Dir{filepath.Join(root, name)} }
 // would have every boot wait for the disk.
 type Writer struct {
 	file *os.File
-	left int64 // bytes it may still grow by
-	err  error
+	size int64 // bytes in it
+	most int64 // bytes that may be
+	lost error // why it is not complete
+
+	after *after // nil: it is that of a boot that goes on
 }
 
-// journalMost is how large a journal may get. A boot is far below; what falls
-// every half minute, with the end of its log, gets there in days.
-const journalMost = 64 << 20
+// after is the part of a journal that comes after its boot. It may go on for
+// years: when it has grown too large, of each service its last event is left.
+type after struct {
+	boot int64 // bytes before it
+	last map[string]scheduler.Event
+	warn func(error)
+}
+
+const (
+	journalMost = 64 << 20 // bytes of a boot; one of 10,000 services has about 15 MiB
+	afterMost   = 8 << 20  // bytes of what comes after it
+)
 
 // Create begins the journal of a run. The file must not exist yet.
 func (d Dir) Create(run string) (*Writer, error) {
@@ -73,11 +86,12 @@ func (d Dir) Create(run string) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep a journal: %w", err)
 	}
-	return &Writer{file: file, left: journalMost}, nil
+	return &Writer{file: file, most: journalMost}, nil
 }
 
-// Append goes on with the journal of a run, for what comes after its boot.
-func (d Dir) Append(run string) (*Writer, error) {
+// Append goes on with the journal of a run, for what comes after its boot. warn
+// is told when it is not complete any more: it may be long until Close.
+func (d Dir) Append(run string, warn func(error)) (*Writer, error) {
 	file, err := os.OpenFile(filepath.Join(d.path, "runs", run+".jsonl"), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot go on with a journal: %w", err)
@@ -87,34 +101,80 @@ func (d Dir) Append(run string) (*Writer, error) {
 		file.Close()
 		return nil, fmt.Errorf("cannot go on with a journal: %w", err)
 	}
-	return &Writer{file: file, left: journalMost - info.Size()}, nil
+	return &Writer{file: file, size: info.Size(), most: info.Size() + afterMost,
+		after: &after{boot: info.Size(), last: map[string]scheduler.Event{}, warn: warn}}, nil
 }
 
-// Add appends an event. It is a sink for scheduler.Run: an error stops the
-// journal, not the boot, and is returned by Close.
+// Add appends an event. It is a sink for scheduler.Run: what can't be written
+// holds up no boot. It is lost, and Close tells of it; where there is room
+// again, the journal goes on.
 func (w *Writer) Add(e scheduler.Event) {
-	if w.err != nil {
-		return
+	if w.after != nil && e.Type == scheduler.ServiceMoved {
+		w.after.last[e.Service] = e
 	}
-	line, err := json.Marshal(e)
-	if w.left -= int64(len(line)) + 1; err == nil && w.left < 0 {
-		err = fmt.Errorf("it has %d MiB", journalMost>>20)
-	}
+	line, err := lineOf(e)
 	if err == nil {
-		_, err = w.file.Write(append(line, '\n'))
+		err = w.put(line)
 	}
 	if err == nil && (e.Type == scheduler.RunStarted || e.Type == scheduler.RunDone) {
 		err = w.file.Sync()
 	}
-	w.err = err
+	if err != nil && w.lost == nil {
+		w.lost = fmt.Errorf("the journal %s is not complete: %w", w.file.Name(), err)
+		if w.after != nil {
+			w.after.warn(w.lost)
+		}
+	}
+}
+
+func lineOf(e scheduler.Event) ([]byte, error) {
+	line, err := json.Marshal(e)
+	return append(line, '\n'), err
+}
+
+// put writes a line, or nothing: a torn one would hide all after it.
+func (w *Writer) put(line []byte) error {
+	if w.size+int64(len(line)) > w.most {
+		if w.after == nil {
+			return fmt.Errorf("it has %d MiB", w.most>>20)
+		}
+		return w.compact()
+	}
+	n, err := w.file.Write(line)
+	if err != nil {
+		if n > 0 {
+			err = errors.Join(err, w.file.Truncate(w.size))
+		}
+		return err
+	}
+	w.size += int64(n)
+	return nil
+}
+
+// compact leaves the last event of each service, the newest of all among them.
+func (w *Writer) compact() error {
+	var text []byte
+	for _, e := range slices.SortedFunc(maps.Values(w.after.last), func(a, b scheduler.Event) int { return a.Seq - b.Seq }) {
+		line, err := lineOf(e)
+		if err != nil {
+			return err
+		}
+		text = append(text, line...)
+	}
+	if err := w.file.Truncate(w.after.boot); err != nil {
+		return err
+	}
+	w.size = w.after.boot
+	w.most = max(w.most, w.size+2*int64(len(text))) // of very many services
+	return w.put(text)
 }
 
 // Close ends the journal and returns the first error of writing it.
 func (w *Writer) Close() error {
-	if err := errors.Join(w.err, w.file.Close()); err != nil {
-		return fmt.Errorf("the journal %s is not complete: %w", w.file.Name(), err)
+	if err := w.file.Close(); err != nil && w.lost == nil {
+		w.lost = fmt.Errorf("the journal %s is not complete: %w", w.file.Name(), err)
 	}
-	return nil
+	return w.lost
 }
 
 // Runs returns the IDs of the runs there are journals of, oldest first: IDs
@@ -186,9 +246,16 @@ func (d Dir) Read(run string) ([]scheduler.Event, error) {
 	}
 }
 
+const runTime = "20060102T150405.000Z"
+
 // NewRun returns the ID of a run that begins now: the time in UTC, to be read
 // and sorted by people and programs alike, and the process, since two agents
 // may begin in one second.
 func NewRun(now time.Time, pid int) string {
-	return now.UTC().Format("20060102T150405.000Z") + "-" + fmt.Sprint(pid)
+	return now.UTC().Format(runTime) + "-" + fmt.Sprint(pid)
+}
+
+// Began tells whether it is the holder who began a run, since it has its lock.
+func (h Holder) Began(run string) bool {
+	return strings.HasSuffix(run, fmt.Sprintf("-%d", h.PID)) && run >= h.Since.UTC().Format(runTime)
 }

@@ -7,11 +7,16 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
@@ -27,7 +32,7 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString("held\n")
 		select {}
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func holdInAnotherProcess(t *testing.T, d Dir) *exec.Cmd {
@@ -302,5 +307,64 @@ func TestTrimKeepsTheNewest(t *testing.T) {
 	}
 	if runs, err := d.Runs(); err != nil || !cmp.Equal(runs, []string{"3", "4"}) {
 		t.Errorf("runs: %v, %v", runs, err)
+	}
+}
+
+// TestAFullDiskCostsEventsAndNoMore: a journal is readable while there is no
+// room, and goes on when there is some again.
+func TestAFullDiskCostsEventsAndNoMore(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	w, err := d.Create("r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Add(events[0])
+	var was, full syscall.Rlimit // as a full disk: of a write there is room for the first bytes only
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	full = syscall.Rlimit{Cur: uint64(w.size) + 10, Max: was.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+		t.Fatal(err)
+	}
+	w.Add(events[1])
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	w.Add(events[2])
+	if err := w.Close(); !errors.Is(err, syscall.EFBIG) || !strings.Contains(err.Error(), "is not complete") {
+		t.Errorf("it says %v", err)
+	}
+	if got, err := d.Read("r"); err != nil || !cmp.Equal(got, []scheduler.Event{events[0], events[2]}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestAJournalOfYearsKeepsWhereEachServiceStands, and the boot.
+func TestAJournalOfYearsKeepsWhereEachServiceStands(t *testing.T) {
+	const run = "r"
+	d, _ := write(t)
+	w, err := d.Append(run, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.most = w.size + 10_000
+	move := func(seq int, service string) scheduler.Event {
+		return scheduler.Event{Seq: seq, Time: events[0].Time, Run: run, Type: scheduler.ServiceMoved, Service: service, To: scheduler.Healthy}
+	}
+	w.Add(move(6, "quiet"))
+	for seq := range 1000 {
+		w.Add(move(7+seq, "loud"))
+		if w.size > w.most {
+			t.Fatalf("it has %d bytes", w.size)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Read(run)
+	if err != nil || len(got) > 200 || !cmp.Equal(got[:len(events)], events) || !slices.ContainsFunc(got, func(e scheduler.Event) bool { return e.Service == "quiet" }) || got[len(got)-1].Seq != 1006 {
+		t.Errorf("%d events, %v", len(got), err)
 	}
 }

@@ -72,15 +72,17 @@ func wake(kind config.Kind, found *Found) Decision {
 	case "paused":
 		return Decision{Conflict: failed("paused", "container %s is paused: podman unpause %s", found.Name, found.Name)}
 	case "exited", "stopped":
-		if kind == config.KindJob && found.ExitCode == 0 {
+		// One that was only ever prepared has an exit code, too.
+		if kind == config.KindJob && found.ExitCode == 0 && !found.StartedAt.IsZero() {
 			return Decision{Action: Keep, Reason: "it has completed"}
 		}
 		return Decision{Action: Start, Reason: fmt.Sprintf("exited with code %d", found.ExitCode)}
-	case "created", "configured":
+	case "created", "configured", "initialized":
 		return Decision{Action: Start, Reason: "it was never started"}
 	}
-	// initialized, stopping, removing, unknown: what a Podman killed in the
-	// middle of something leaves behind; a start of these fails for ever.
+	// stopping, removing, unknown: what a Podman killed in the middle of
+	// something leaves behind; a start of these fails for ever. So it does for
+	// some that are initialized; they are replaced then.
 	return Decision{Action: Replace, Reason: "it is stuck in state " + found.State}
 }
 

@@ -24,7 +24,7 @@ func described(change ...func(*config.Container)) *config.Container {
 func TestEveryDecision(t *testing.T) {
 	ours := labels("shop", "front", "web", described())
 	was := func(state string, change ...func(*Found)) *Found {
-		f := &Found{Name: "web", ID: strings.Repeat("4d4a", 16), Image: "localhost/web:1", State: state, Labels: ours}
+		f := &Found{Name: "web", ID: strings.Repeat("4d4a", 16), Image: "localhost/web:1", State: state, Labels: ours, StartedAt: time.Unix(1, 0)}
 		for _, c := range change {
 			c(f)
 		}
@@ -67,10 +67,11 @@ func TestEveryDecision(t *testing.T) {
 		{"stopped", same, config.KindService, was("stopped"), false, "start: exited with code 0"},
 		{"created", same, config.KindService, was("created"), false, "start: it was never started"},
 		{"a job that has completed", same, config.KindJob, was("exited"), false, "keep: it has completed"},
+		{"a job that was only prepared", same, config.KindJob, was("exited", func(f *Found) { f.StartedAt = time.Time{} }), false, "start: exited with code 0"},
 		{"a job that failed", same, config.KindJob, was("exited", code(3)), false, "start: exited with code 3"},
 		{"a job that runs", same, config.KindJob, was("running"), false, "keep: it runs as described"},
 		{"paused", same, config.KindService, was("paused"), false, "paused: container web is paused: podman unpause web"},
-		{"initialized", same, config.KindService, was("initialized"), false, "replace: it is stuck in state initialized"},
+		{"initialized", same, config.KindService, was("initialized"), false, "start: it was never started"},
 		{"stopping", same, config.KindService, was("stopping"), false, "replace: it is stuck in state stopping"},
 		{"differs", moved, config.KindService, was("running"), false, `replace: it was created from another description
 	env.B: "2" -> ""

@@ -155,6 +155,18 @@ func TestTheCallersDeadlineIsNotPodmansFault(t *testing.T) {
 	})
 }
 
+// A command that was never begun is not a command that takes too long.
+func TestACommandThatPodmanDoesNotBeginIsPodmansFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := fakeHost(t, hang)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if _, _, err := h.Exec(ctx, scheduler.Instance{Container: "web", ID: webID}, []string{"true"}); code(err) != "podman_unresponsive" {
+			t.Error(err)
+		}
+	})
+}
+
 func TestNonsenseIsAnErrorAndNeverAnAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer func(http.ResponseWriter)
@@ -257,7 +269,7 @@ func TestARunningContainerWithoutAProcessIsReplaced(t *testing.T) {
 }
 
 func TestAListThatFailsIsReplacedByLooksAtOurOwn(t *testing.T) {
-	h, _ := fakeHost(t, func(w http.ResponseWriter, r *http.Request) {
+	h, s := fakeHost(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/containers/json") {
 			w.WriteHeader(500)
 			io.WriteString(w, `{"cause":"unknown FS magic on \"/run/netns/x\": 1021994","message":"...","response":500}`)
@@ -269,7 +281,8 @@ func TestAListThatFailsIsReplacedByLooksAtOurOwn(t *testing.T) {
 	if err != nil || len(found) != 1 || found.Container("web") == nil {
 		t.Errorf("%+v, %v", found, err)
 	}
-	if _, err := h.Fallen(t.Context(), nil); code(err) != "podman_error" {
+	elsewhere := scheduler.Ready{Task: s, At: []scheduler.Instance{{Container: "web", ID: webID}}} // its process is not known here
+	if _, err := h.Fallen(t.Context(), []scheduler.Ready{elsewhere}); code(err) != "podman_error" {
 		t.Errorf("Fallen could not look: %v", err)
 	}
 }

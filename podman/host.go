@@ -37,6 +37,10 @@ type Host struct {
 	replace map[string]bool   // containers still to be replaced, because it was asked for
 	seen    map[string]Action // what there was to do before the boot, of containers not started yet
 	images  map[string]bool   // that have been seen here
+
+	mounts    map[string]int      // of each volume; only read
+	replacing bool                // something is to be replaced
+	prepared  map[string]prepared // by Ahead, and not started yet
 }
 
 const (
@@ -50,7 +54,7 @@ const (
 // NewHost makes a Host for the containers of a file; those of the services
 // named in replace are replaced once, whatever is found.
 func NewHost(client *Client, file *config.File, replace []string) *Host {
-	h := &Host{Client: client, file: file, stage: map[string]string{}, replace: map[string]bool{}, seen: map[string]Action{}, images: map[string]bool{}, pulls: make(chan struct{}, pullsMost)}
+	h := &Host{Client: client, file: file, stage: map[string]string{}, replace: map[string]bool{}, seen: map[string]Action{}, images: map[string]bool{}, mounts: mountsOf(file), prepared: map[string]prepared{}, pulls: make(chan struct{}, pullsMost)}
 	asked := map[string]bool{}
 	for _, name := range replace {
 		asked[name] = true
@@ -75,6 +79,7 @@ func (h *Host) expect(name string, a Action) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seen[name] = a
+	h.replacing = h.replacing || a == Replace
 }
 
 // expected is what was seen of a container; once, take is set, and then never
@@ -125,6 +130,8 @@ func (h *Host) decide(w *config.Container, kind config.Kind, found *Found, repla
 func (h *Host) Prepare(ctx context.Context, t *scheduler.Task) error {
 	for _, w := range t.Service.Containers {
 		switch a, ok := h.expected(w.Name, false); {
+		case h.isPrepared(w.Name):
+			continue
 		case ok && (a == Keep || a == Start):
 			continue
 		case ok && a == Create && w.Pull != config.PullAlways && len(w.Withheld) == 0 && h.hasSeen(w.Image):
@@ -196,6 +203,9 @@ func grace(parent context.Context) (context.Context, context.CancelFunc) {
 // left in a state that no call but a removal gets it out of is replaced; a
 // Podman that is away for a moment is waited for.
 func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Container) (*Found, error) {
+	if f := h.startPrepared(ctx, w); f != nil {
+		return f, nil
+	}
 	force := h.asked(w.Name)
 	a, ok := h.expected(w.Name, true)
 	free := ok && a == Create && !force // its name was free
@@ -320,7 +330,7 @@ func (h *Host) look(ctx context.Context, name string) (*Found, error) {
 const lost = "lost"
 
 func (c *Client) processLost(f *Found) bool {
-	return c.local && f.Running() && f.PID > 0 && syscall.Kill(f.PID, 0) == syscall.ESRCH
+	return c.local && f.Running() && f.PID > 0 && (syscall.Kill(f.PID, 0) == syscall.ESRCH || zombie(f.PID))
 }
 
 func (h *Host) create(ctx context.Context, s *config.Service, w *config.Container) (string, error) {

@@ -323,7 +323,7 @@ func TestAnEndThatPodmanNeverHearsOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	conmon, err := strconv.Atoi(strings.Fields(string(stat))[3]) // its name, /server, has no blanks
-	if err != nil || !isContainers(at[0].PID, at[0].ID) {
+	if err != nil || !statOf(at[0].PID).isOf(at[0].ID) {
 		t.Fatalf("its parent is %d, %v", conmon, err)
 	}
 	for _, pid := range []int{conmon, at[0].PID} {
@@ -546,6 +546,10 @@ func TestWhatIsStuckIsReplaced(t *testing.T) {
 			// conmon has it cleaned up after that, which takes back an init
 			eventually(t, "it was cleaned up", func() bool { return mustFind(t, h, "stuck").State == "exited" })
 			run(t, p, "init", "stuck")
+			// and has lost what would become of it
+			if err := syscall.Kill(mustFind(t, h, "stuck").PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
 		},
 		"stopping": func() { // conmon, which would tell of the exit, is dead
 			pid := run(t, p, "container", "inspect", "--format={{.State.ConmonPid}}", "stuck")

@@ -60,7 +60,7 @@ func (k *Keeper) Look(ctx context.Context, t *scheduler.Task, at []scheduler.Ins
 				continue
 			}
 			why = lostCause(was)
-		case why.Code == "paused":
+		case why.Code == "paused" || why.Code == "renamed": // it may run all the same, and have a volume that two must not have
 			return scheduler.Outcome{Result: scheduler.Halted, Cause: why}, nil
 		}
 		if by := k.wanted(t, was, why); !by.IsZero() {

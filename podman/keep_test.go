@@ -124,6 +124,7 @@ func testWill(t *testing.T, p *host.Host) {
 		{"stop and remove", func(scheduler.Instance) { run(t, p, "stop", "kept"); run(t, p, "rm", "kept") }, "halted stopped"},
 		{"kill", func(scheduler.Instance) { run(t, p, "kill", "kept") }, "halted stopped"},
 		{"pause", func(scheduler.Instance) { run(t, p, "pause", "kept") }, "halted paused"},
+		{"rename", func(scheduler.Instance) { run(t, p, "rename", "kept", "kept-away") }, "halted renamed"},
 		{"killed from outside", func(at scheduler.Instance) { syscall.Kill(at.PID, syscall.SIGKILL) }, "exited exited"},
 		{"terminated from outside", func(at scheduler.Instance) { syscall.Kill(at.PID, syscall.SIGTERM) }, "exited exited"},
 		{"crashed, and stopped then", func(at scheduler.Instance) {
@@ -143,7 +144,7 @@ func testWill(t *testing.T, p *host.Host) {
 			continue // needs cgroups v2 there
 		}
 		t.Run(test.name, func(t *testing.T) {
-			run(t, p, "rm", "--force", "--ignore", "--time=0", "kept")
+			run(t, p, "rm", "--force", "--ignore", "--time=0", "kept", "kept-away")
 			at := started(t, k.Host, s)
 			// Before that the kernel keeps a SIGTERM from a first process.
 			eventually(t, "it has started", func() bool { return strings.Contains(run(t, p, "logs", "kept"), "start") })

@@ -47,7 +47,12 @@ func TestABootGoesOnWhenPodmanComesBack(t *testing.T) {
 	if _, err := h.Start(t.Context(), s); code(err) != "podman_unreachable" {
 		t.Errorf("it is away: %v", err)
 	}
-	if _, err := h.Look(t.Context(), at[0]); code(err) != "podman_unreachable" {
+	if why, err := h.Look(t.Context(), at[0]); !why.IsZero() || err != nil {
+		t.Errorf("it is away, but the kernel knows that the container runs: %v, %v", why, err)
+	}
+	elsewhere := at[0]
+	elsewhere.PID = 0
+	if _, err := h.Look(t.Context(), elsewhere); code(err) != "podman_unreachable" {
 		t.Errorf("it is away: %v", err)
 	}
 	var back sync.WaitGroup

@@ -206,6 +206,8 @@ func fate(was scheduler.Instance, f *Found) scheduler.Cause {
 	switch {
 	case f == nil || f.ID != was.ID:
 		return scheduler.Cause{Code: "gone", Text: fmt.Sprintf("container %s has been removed", was.Container)}
+	case f.Name != was.Container && f.Name != "":
+		return scheduler.Cause{Code: "renamed", Text: fmt.Sprintf("container %s has been renamed to %s", was.Container, f.Name)}
 	case f.Running() && same:
 		return scheduler.Cause{}
 	case f.Running():

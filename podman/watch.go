@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,8 +54,14 @@ func (h *Host) Guard(ctx context.Context, t *scheduler.Task, at []scheduler.Inst
 	}
 }
 
-// Fallen looks at all tasks with one call.
+// Fallen looks at all tasks, with one call of Podman at most.
 func (h *Host) Fallen(ctx context.Context, ready []scheduler.Ready) (map[int]scheduler.Cause, error) {
+	doubtful := func(r scheduler.Ready) bool {
+		return r.Task.Service.Kind != config.KindJob && slices.ContainsFunc(r.At, func(was scheduler.Instance) bool { return !h.runsOn(was) })
+	}
+	if !slices.ContainsFunc(ready, doubtful) {
+		return nil, nil
+	}
 	all, err := h.list(ctx, false)
 	if err != nil {
 		return nil, err
@@ -80,6 +87,9 @@ func (h *Host) Fallen(ctx context.Context, ready []scheduler.Ready) (map[int]sch
 
 // Look tells whether the very same instance still runs; see health.Containers.
 func (h *Host) Look(ctx context.Context, was scheduler.Instance) (scheduler.Cause, error) {
+	if h.runsOn(was) {
+		return scheduler.Cause{}, nil
+	}
 	f, err := h.inspect(ctx, was.ID, was.Container)
 	if err != nil && !is(err, "not_found") {
 		return scheduler.Cause{}, err
@@ -202,7 +212,10 @@ func (h *Host) Exec(ctx context.Context, was scheduler.Instance, command []strin
 	var session struct{ ID string }
 	create := call{what: what, method: "POST", path: containerPath(was.ID, "exec"), limit: createLimit,
 		body: map[string]any{"AttachStdout": true, "AttachStderr": true, "Cmd": command}}
-	if err := h.do(ctx, create, &session); err != nil {
+	if err := h.do(ctx, create, &session); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// The command has not even begun: it is not what takes so long.
+		return 0, "", failed("podman_unresponsive", "cannot %s: podman (%s) has not answered in time; it hangs, or its storage is locked", what, h.uri)
+	} else if err != nil {
 		return 0, "", err
 	}
 	path := "/exec/" + url.PathEscape(session.ID)

@@ -20,11 +20,13 @@ type Boot struct {
 	Baseline *analysis.Baseline
 }
 
-// NewBoot folds the events of a boot.
+// NewBoot folds the events of a boot, and not those of what was done after it.
 func NewBoot(run string, events []scheduler.Event) Boot {
 	var b Boot
 	for _, e := range events {
-		b.Add(e)
+		if b.Add(e); e.Type == scheduler.RunDone {
+			break
+		}
 	}
 	b.Run = run
 	return b
@@ -102,10 +104,7 @@ func WriteHistoryJSON(w io.Writer, name string, list []Boot) error {
 	doc := historyDoc{FormatVersion: scheduler.FormatVersion, Name: name, Boots: []historyBoot{}}
 	for _, b := range list {
 		line := historyBoot{Run: b.Run, Outcome: b.outcome(), Started: b.Started, Services: map[scheduler.State]int{}, Baseline: baselineDocOf(b.Baseline)}
-		if !b.Began.IsZero() {
-			began := b.Began.UTC()
-			line.Began = &began
-		}
+		line.Began = moment(b.Began)
 		if !b.Began.IsZero() && !b.Ended.IsZero() {
 			took := b.Ended.Sub(b.Began).Round(time.Microsecond).Seconds()
 			line.Took = &took

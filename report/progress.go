@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,20 +201,24 @@ type Service struct {
 // looked reports whether a service is being looked at, and not started.
 func (s *Service) looked() bool { return s.Runs && s.State == scheduler.Starting && s.Attempt == 1 }
 
-// Add takes the next event.
+// Add takes the next event. What an earlier run has left stays known as far as
+// the next one is not about it.
 func (f *Fold) Add(e scheduler.Event) {
 	switch e.Type {
 	case scheduler.RunStarted:
+		before := f.Services
 		*f = Fold{Name: e.Name, Run: e.Run, Began: e.Time, index: map[string]int{}}
 		runs := map[string]bool{}
 		for _, s := range e.Running {
 			runs[s] = true
 		}
 		for _, st := range e.Stages {
-			for _, s := range st.Services {
-				f.index[s] = len(f.Services)
-				f.Services = append(f.Services, Service{Stage: st.Name, Name: s, State: scheduler.Pending, Since: e.Time, Runs: runs[s]})
+			for _, name := range st.Services {
+				f.put(Service{Stage: st.Name, Name: name, State: scheduler.Pending, Since: e.Time, Runs: runs[name]})
 			}
+		}
+		for _, s := range before {
+			f.put(s) // it was not selected this time
 		}
 	case scheduler.ServiceMoved:
 		i, ok := f.index[e.Service]
@@ -241,6 +247,35 @@ func (f *Fold) Add(e scheduler.Event) {
 	case scheduler.RunDone:
 		f.Ended, f.Outcome = e.Time, e.Outcome
 	}
+}
+
+// put adds a service that is not there yet.
+func (f *Fold) put(s Service) {
+	if _, ok := f.index[s.Name]; !ok {
+		f.index[s.Name] = len(f.Services)
+		f.Services = append(f.Services, s)
+	}
+}
+
+// Expect makes the services of the plan those that there are. What is known of
+// them stays.
+func (f *Fold) Expect(p *scheduler.Plan) {
+	before := *f
+	f.Services, f.index = nil, map[string]int{}
+	for _, t := range p.Tasks {
+		s, known := before.Find(t.Name)
+		if !known {
+			s = Service{Stage: p.Stages[t.Stage].Name, Name: t.Name, State: scheduler.Pending}
+		}
+		f.put(s)
+	}
+}
+
+// Clone is a copy that later events don't change.
+func (f *Fold) Clone() *Fold {
+	c := *f
+	c.Services, c.index = slices.Clone(f.Services), maps.Clone(f.index)
+	return &c
 }
 
 // counts says how many services are in which state: 4 healthy, 1 degraded.

@@ -99,6 +99,15 @@ func kind(t *scheduler.Task) config.Kind {
 	return config.KindService
 }
 
+// moment is a time in JSON, as precise as journals have it; null if it is zero.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Microsecond)
+	return &t
+}
+
 // Lines is Clean for text that may have several lines: those after the first
 // are indented, as what belongs to it.
 func Lines(s, indent string) string {

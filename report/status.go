@@ -69,10 +69,7 @@ func WriteStatusJSON(w io.Writer, s *Status) error {
 	doc := statusDoc{FormatVersion: scheduler.FormatVersion, Name: s.Name, Booting: s.Booting, Services: []statusService{}}
 	for _, v := range s.Services {
 		line := statusService{Stage: v.Stage, Name: v.Name, State: v.State, Cause: v.Cause.Text, Code: v.Cause.Code, Root: v.Cause.Root}
-		if !v.Since.IsZero() {
-			since := v.Since.UTC()
-			line.Since = &since
-		}
+		line.Since = moment(v.Since)
 		doc.Services = append(doc.Services, line)
 	}
 	return writeJSON(w, doc)

@@ -226,10 +226,7 @@ func WriteWhyJSON(w io.Writer, c *Chain) error {
 	for _, l := range c.Links {
 		line := whyLink{Service: l.Name, Stage: l.Stage, Relation: l.Relation, Of: l.Of, State: l.State, Attempt: l.Attempt,
 			Cause: l.Cause.Text, Code: l.Cause.Code, Root: l.Cause.Root, Containers: append([]Container{}, l.Containers...)}
-		if !l.Since.IsZero() {
-			since := l.Since.UTC()
-			line.Since = &since
-		}
+		line.Since = moment(l.Since)
 		for i, v := range line.Containers {
 			line.Containers[i].Log = append([]string{}, v.Log...)
 		}

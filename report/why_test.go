@@ -92,7 +92,8 @@ func TestHistoryTellsHowBootsCameOut(t *testing.T) {
 	healthy := scheduler.Event{Type: scheduler.ServiceMoved, Service: "a", To: scheduler.Healthy, Time: began}
 	running, damaged := NewBoot("running", []scheduler.Event{started}), NewBoot("damaged", nil)
 	running.Running, damaged.Damaged = true, true
-	list := []Boot{NewBoot("ready", []scheduler.Event{started, healthy, done}), NewBoot("killed", []scheduler.Event{started, healthy}), damaged, running}
+	later := scheduler.Event{Type: scheduler.ServiceMoved, Service: "a", From: scheduler.Healthy, To: scheduler.Backoff, Time: began.Add(time.Hour)} // is not of the boot
+	list := []Boot{NewBoot("ready", []scheduler.Event{started, healthy, done, later}), NewBoot("killed", []scheduler.Event{started, healthy}), damaged, running}
 	var b bytes.Buffer
 	if err := WriteHistory(&b, list, began.Add(5*time.Second)); err != nil {
 		t.Fatal(err)

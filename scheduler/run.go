@@ -16,11 +16,12 @@ import (
 
 // World is all that a boot needs of the outside, and its supervision.
 type World struct {
-	Runtime Runtime
-	Prober  Prober
-	Sentry  Sentry  // Run alone
-	Keeper  Keeper  // Supervise alone
-	Watcher Watcher // Supervise alone
+	Runtime  Runtime
+	Prober   Prober
+	Sentry   Sentry   // Run alone
+	Preparer Preparer // Run alone; may be nil
+	Keeper   Keeper   // Supervise alone
+	Watcher  Watcher  // Supervise alone
 }
 
 // Options of a run.
@@ -82,6 +83,7 @@ type run struct {
 	clock clock
 	start time.Time
 	gate  *gate
+	ahead ahead
 	log   *eventLog
 	heirs [][]int         // by task ID: who waits for it
 	wake  []chan struct{} // by task ID: one token: something it waits for has moved
@@ -108,7 +110,10 @@ type run struct {
 // every event. A service that fails is a result, not an error.
 func Run(ctx context.Context, plan *Plan, world World, opt Options) Report {
 	r := newRun(plan, world, opt, wall)
-	return r.through(ctx, opt, func(i int) Ending { return r.stage(ctx, i) })
+	stop := r.prepareAhead(ctx, opt.Parallelism)
+	report := r.through(ctx, opt, func(i int) Ending { return r.stage(ctx, i) })
+	stop()
+	return report
 }
 
 // through goes from stage to stage, whoever drives them.
@@ -141,7 +146,7 @@ func (r *run) through(ctx context.Context, opt Options, stage func(i int) Ending
 
 func newRun(plan *Plan, world World, opt Options, clock clock) *run {
 	n := len(plan.Tasks)
-	r := &run{plan: plan, world: world, clock: clock, start: clock.now(), gate: newGate(opt.Parallelism, clock), log: newEventLog(opt.Run, opt.seen, clock, opt.Sinks),
+	r := &run{plan: plan, world: world, clock: clock, start: clock.now(), gate: newGate(opt.Parallelism, clock), ahead: newAhead(n, world.Preparer, opt.Parallelism, clock), log: newEventLog(opt.Run, opt.seen, clock, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
 		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n), gaveUp: make([]time.Time, n),
 		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]func(), len(plan.Stages))}
@@ -220,7 +225,8 @@ func (r *run) do(ctx, open context.Context, t *Task, s Status) Outcome {
 	case Blocked:
 		return r.admit(ctx, t)
 	case Starting:
-		defer r.gate.leave()
+		defer r.leave(t)
+		r.ahead.start(t)
 		at, err := r.world.Runtime.Start(ctx, t)
 		if err != nil {
 			return failure(ctx, err)
@@ -264,7 +270,7 @@ func (r *run) admit(ctx context.Context, t *Task) Outcome {
 		return failure(ctx, err)
 	}
 	r.prepared(t, time.Since(start))
-	if !r.gate.enter(ctx, t.ID) {
+	if !r.enter(ctx, t) {
 		return ended(ctx)
 	}
 	return Outcome{Result: Allowed}
@@ -369,7 +375,7 @@ func (r *run) publish(t *Task, to Status) Status {
 		// A dependency may have fallen while the image came or no slot was
 		// free. To look and to move is one step, or it could fall in between.
 		if verdict, known := r.verdict(t); !known || verdict.Result != Allowed {
-			r.gate.leave()
+			r.leave(t)
 			return from
 		}
 	}

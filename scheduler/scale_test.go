@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -46,6 +47,47 @@ func TestTenThousandServicesBootInVirtualTime(t *testing.T) {
 		t.Errorf("it came out %s, %d", report.Outcome, report.Exit)
 	}
 	t.Logf("%d services, %d events, %s of virtual time", len(plan.Tasks), len(events), took)
+}
+
+// What 4,000 services take while they boot: goroutines that wait, and memory.
+// They crash at first, all of them, so that everything is done twice.
+func TestAServiceTakesFewGoroutinesAndLittleMemory(t *testing.T) {
+	const most, bytesMost = 2, 16 << 10 // a service of the stage under way, and of all
+	plan, diags := Compile(layered(4, 1, 1000))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	script := map[string][]attempt{}
+	for _, task := range plan.Tasks {
+		task.Policy.Attempts = 2
+		script[task.Name] = []attempt{{start: 150 * time.Millisecond, exits: true, exit: 100 * time.Millisecond, never: true}, {start: 150 * time.Millisecond, ready: 300 * time.Millisecond}}
+	}
+	var before, during runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	goroutines, heap := 0, uint64(0)
+	count := 0
+	report, events, _ := boot(t, plan, script, 50, 0, func(w *fakeWorld) {
+		w.looked = func() {
+			goroutines = max(goroutines, runtime.NumGoroutine())
+			if count++; count%500 == 0 {
+				runtime.GC()
+				runtime.ReadMemStats(&during)
+				heap = max(heap, during.HeapAlloc+during.StackInuse)
+			}
+		}
+	})
+	if report.Outcome != EndReady {
+		t.Errorf("it came out %s", report.Outcome)
+	}
+	used := heap - before.HeapAlloc - before.StackInuse
+	t.Logf("%d services, 1000 at a time, %d events: %d goroutines, %d KiB, which is %d bytes a service", len(plan.Tasks), len(events), goroutines, used>>10, used/uint64(len(plan.Tasks)))
+	if goroutines > most*1000 {
+		t.Errorf("%d goroutines for 1000 services", goroutines)
+	}
+	if used > bytesMost*uint64(len(plan.Tasks)) {
+		t.Errorf("%d bytes for %d services", used, len(plan.Tasks))
+	}
 }
 
 func TestChainOfTenThousandCompiles(t *testing.T) {

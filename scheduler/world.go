@@ -26,6 +26,17 @@ type Runtime interface {
 	Start(ctx context.Context, t *Task) ([]Instance, error)
 }
 
+// Preparer does what can be done of a start before the turn of its task comes.
+type Preparer interface {
+	// Ahead prepares a task that has not been started, and reports whether
+	// its start will be quick now. Nothing of the task runs by it. What goes
+	// wrong is not told: Start, in its turn, meets it again.
+	Ahead(ctx context.Context, t *Task) bool
+
+	// PutBack undoes Ahead for a task that was not started after all.
+	PutBack(ctx context.Context, t *Task)
+}
+
 // Prober proves readiness.
 type Prober interface {
 	// Await probes until the task is proven ready, its containers have

@@ -26,6 +26,7 @@ type fakeWorld struct {
 	pulls  map[string]int
 	bodies map[string]*body // what runs, or has run, by task
 	tell   func(string)     // of Watch
+	looked func()           // called at each start
 }
 
 type attempt struct {
@@ -39,7 +40,7 @@ type attempt struct {
 }
 
 func newFakeWorld(script map[string][]attempt) *fakeWorld {
-	return &fakeWorld{script: script, began: time.Now(), starts: map[string]int{}, pulls: map[string]int{}, bodies: map[string]*body{}, tell: func(string) {}}
+	return &fakeWorld{script: script, began: time.Now(), starts: map[string]int{}, pulls: map[string]int{}, bodies: map[string]*body{}, tell: func(string) {}, looked: func() {}}
 }
 
 func (w *fakeWorld) attempt(name string, n int) attempt {
@@ -73,6 +74,7 @@ func (w *fakeWorld) Start(_ context.Context, t *Task) ([]Instance, error) {
 	w.mu.Lock()
 	n := w.starts[t.Name]
 	w.starts[t.Name]++
+	w.looked()
 	w.mu.Unlock()
 	a := w.attempt(t.Name, n)
 	time.Sleep(a.start) // virtual; a start is whole even when the boot ends

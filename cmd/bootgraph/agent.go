@@ -52,6 +52,11 @@ SIGTERM ends it and leaves all containers as they are.`,
 		if err != nil {
 			return err
 		}
+		unlock, err := s.dir.LockAgent(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		endpoints, err := a.endpoints(s.file.Name, *listen, files)
 		if err != nil {
 			return err
@@ -62,11 +67,6 @@ SIGTERM ends it and leaves all containers as they are.`,
 				return fmt.Errorf("--http: %w", err)
 			}
 		}
-		unlock, err := s.dir.LockAgent(cmd.Context())
-		if err != nil {
-			return err
-		}
-		defer unlock()
 		patience := time.Duration(math.MaxInt64) // nobody is there to start it again
 		how.lockTimeout = &patience
 		d := &daemon{app: a, args: args, how: *how, stopOnExit: *stopOnExit, notify: notify, booted: s, turn: make(chan struct{}, 1)}
@@ -115,7 +115,10 @@ type daemon struct {
 
 	mu     sync.Mutex
 	booted *session // what the last boot was of
-	fold   report.Fold
+
+	telling sync.Mutex // events, one after the other
+	fold    report.Fold
+	taken   map[string]bool // services that a boot has come to, while others are still kept
 }
 
 func (d *daemon) run(ctx context.Context, endpoints []*agent.Endpoint) error {
@@ -154,28 +157,55 @@ func (d *daemon) boot(ctx context.Context, s *session) error {
 func (d *daemon) sinks(s *session, more ...func(scheduler.Event)) []func(scheduler.Event) {
 	return append(more, func(e scheduler.Event) {
 		if e.Type == scheduler.RunStarted {
-			lasting := *s // the app of a call ends with the call
-			lasting.app = d.app
-			d.mu.Lock()
-			d.booted = &lasting
-			d.mu.Unlock()
-			d.agent.Expect(s.all)
-			d.page.Expect(s.all)
+			d.expect(s)
 		}
-		d.add(e)
+		d.telling.Lock()
+		defer d.telling.Unlock()
+		if e.Type == scheduler.ServiceMoved {
+			d.taken[e.Service] = true
+		}
+		d.tell(e)
 	})
 }
 
-// add is for every event there is: those of boots and those of what is done
-// after them.
+// expect makes what a boot begins with what there is.
+func (d *daemon) expect(s *session) {
+	lasting := *s // the app of a call ends with the call
+	lasting.app = d.app
+	d.mu.Lock()
+	d.booted = &lasting
+	d.mu.Unlock()
+	d.telling.Lock()
+	defer d.telling.Unlock()
+	d.agent.Expect(s.all)
+	d.page.Expect(s.all)
+	d.fold.Expect(s.all)
+	d.taken = map[string]bool{}
+}
+
+// add is for the events of what is done after a boot, and beside the next one,
+// which knows better once it has come to a service.
 func (d *daemon) add(e scheduler.Event) {
+	d.telling.Lock()
+	defer d.telling.Unlock()
+	if !d.taken[e.Service] {
+		d.tell(e)
+	}
+}
+
+// tell is for every event there is. The caller holds telling.
+func (d *daemon) tell(e scheduler.Event) {
 	d.agent.Add(e)
 	d.page.Add(e)
-	d.mu.Lock()
 	d.fold.Add(e)
-	glance := d.fold.Glance()
-	d.mu.Unlock()
-	d.status(glance)
+	d.status(d.fold.Glance())
+}
+
+// recall is where each service stands as far as the agent knows.
+func (d *daemon) recall() *report.Fold {
+	d.telling.Lock()
+	defer d.telling.Unlock()
+	return d.fold.Clone()
 }
 
 // status tells the service manager, and who looks, where things stand.
@@ -254,6 +284,9 @@ func (d *daemon) open(ctx context.Context, a *app, sel scheduler.Selection, repl
 func (d *daemon) openAnyway(ctx context.Context, a *app, sel scheduler.Selection) (*session, error) {
 	s, err := d.open(ctx, a, sel, nil, false)
 	var unknown *scheduler.Unknown
+	if err == nil {
+		s.recall = d.recall
+	}
 	if err == nil || errors.As(err, &unknown) {
 		return s, err
 	}
@@ -264,7 +297,7 @@ func (d *daemon) openAnyway(ctx context.Context, a *app, sel scheduler.Selection
 	d.mu.Lock()
 	last := d.booted
 	d.mu.Unlock()
-	s = &session{app: a, file: last.file, all: last.all, plan: last.all, dir: last.dir, path: last.path}
+	s = &session{app: a, file: last.file, all: last.all, plan: last.all, dir: last.dir, path: last.path, recall: d.recall}
 	return s, s.narrow(sel, nil)
 }
 

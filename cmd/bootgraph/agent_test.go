@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -283,11 +284,9 @@ func TestAskingTheAgentIsAskingTheCommand(t *testing.T) {
 	if code, _, said := s.ask("down", "--target", "same-api"); code != 0 || said != "bootgraph: info: stopped same-web (same-web)\nbootgraph: info: stopped same-api (same-api)\n" {
 		t.Errorf("down exits with %d: %s", code, said)
 	}
+	s.becomes("same-api")(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	s.becomes("same-web")(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	all()
-	answer, err := s.health(t).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "same-api"})
-	if err != nil || answer.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
-		t.Errorf("after down the health of same-api is %v, %v", answer, err)
-	}
 	if code, _, _ := s.ask("apply", "--progress", "quiet"); code != 0 {
 		t.Errorf("apply after down exits with %d", code)
 	}
@@ -429,8 +428,98 @@ func TestAgentPutsBackWhatFalls(t *testing.T) {
 		t.Errorf("apply exits with %d: %s", code, said)
 	}
 	becomes(grpc_health_v1.HealthCheckResponse_SERVING)
-	if code, said := s.end(syscall.SIGTERM); code != 0 {
-		t.Errorf("the agent exits with %d: %s", code, said)
+	code, said := s.end(syscall.SIGTERM)
+	for _, want := range []string{"warning: fallen-db is not ready any more: container fallen-db exited", "info: fallen-db is ready again after", "info: fallen-db stays stopped: container fallen-db was stopped by hand; podman start fallen-db"} {
+		if code != 0 || !strings.Contains(said, want) {
+			t.Errorf("the agent exits with %d, and has not said %q: %s", code, want, said)
+		}
+	}
+}
+
+// TestWhatIsBootedIsWatchedDuringTheNextApply: what falls while the foundation
+// of another apply blocks is told at once, and put back afterwards.
+func TestWhatIsBootedIsWatchedDuringTheNextApply(t *testing.T) {
+	h := host.Shared(t)
+	b := newBench(t, h, slowly("beside", "0s"))
+	s := b.agent("--progress", "quiet")
+	s.until("READY=1")
+	good, err := os.ReadFile(b.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(strings.Replace(string(good), `TCP = ":5432 0s"`, `TCP = ":1"`, 1)) // never ready
+	foundation, api := s.becomes("beside-db"), s.becomes("beside-api")
+	apply := exec.Command(os.Args[0], "apply", "--agent", "unix:"+s.socket)
+	apply.Args[0], apply.Env = "bootgraph", b.env
+	if err := apply.Start(); err != nil {
+		t.Fatal(err)
+	}
+	foundation(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	api(grpc_health_v1.HealthCheckResponse_SERVING)
+	if _, err := h.Podman(t.Context(), "rm", "--force", "--time=0", "beside-api"); err != nil {
+		t.Fatal(err)
+	}
+	api(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	if code, out, _ := s.ask("status"); code != 3 || !strings.Contains(out, "beside-api  backoff") && !strings.Contains(out, "beside-api  blocked") {
+		t.Errorf("meanwhile status exits with %d: %s", code, out)
+	}
+	if err := apply.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = apply.Wait()
+	b.write(string(good))
+	if code, _, said := s.ask("apply", "--lock-timeout", "1m"); code != 0 {
+		t.Errorf("apply exits with %d: %s", code, said)
+	}
+	api(grpc_health_v1.HealthCheckResponse_SERVING)
+	if code, out, _ := s.ask("status"); code != 0 {
+		t.Errorf("in the end status exits with %d: %s", code, out)
+	}
+}
+
+// TestStatusIsTheAgentsAfterAnApplyByHand, which has a journal of its own that
+// nobody goes on with.
+func TestStatusIsTheAgentsAfterAnApplyByHand(t *testing.T) {
+	h := mortal(t)
+	b := newBench(t, h, slowly("byhand", "0s"))
+	s := b.agent("--progress", "quiet")
+	s.until("READY=1")
+	if code, _, said := s.ask("apply", "--target", "byhand-db"); code != 0 { // a journal of a part
+		t.Fatalf("apply --agent exits with %d: %s", code, said)
+	}
+	killed := b.command("apply", "--progress", "json", "--replace", "byhand-db")
+	out, err := killed.StdoutPipe()
+	if err == nil {
+		err = killed.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), `"to":"blocked"`); {
+	}
+	_ = killed.Process.Kill() // what it has in its journal is never true again
+	_ = killed.Wait()
+	s.becomes("byhand-db")(grpc_health_v1.HealthCheckResponse_SERVING)
+	if _, err := h.Podman(t.Context(), "stop", "byhand-web"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ask := range []func(...string) (int, string, string){b.exec, s.ask} {
+		for out := ""; !strings.Contains(out, "stopped"); { // not known at once whose will it was
+			_, out, _ = ask("why", "byhand-web")
+		}
+		code, out, _ := ask("status")
+		if code != 3 || strings.Count(out, "healthy") != 2 || !strings.Contains(out, "was stopped by hand") {
+			t.Errorf("status exits with %d:\n%s", code, out)
+		}
+	}
+	h.Kill()
+	for _, ask := range []func(...string) (int, string, string){b.exec, s.ask} {
+		if code, out, said := ask("status"); code != 3 || !strings.Contains(out, "was stopped by hand") || !strings.Contains(said, "this is what was last known") {
+			t.Errorf("without Podman status exits with %d:\n%s%s", code, out, said)
+		}
+	}
+	if err := h.Restart(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -470,11 +559,14 @@ func TestOneAgentAConfiguration(t *testing.T) {
 	b := newBench(t, host.Shared(t), slowly("only", "0s"))
 	s := b.agent()
 	s.until("READY=1")
-	if code, _, said := b.run("agent", "--listen", "unix:"+s.socket); code != 1 || !strings.Contains(said, "another agent does") {
-		t.Errorf("a second agent at the same socket exits with %d: %s", code, said)
+	for _, socket := range []string{s.socket, s.socket + "2"} {
+		if code, _, said := b.run("agent", "--listen", "unix:"+socket); code != 4 || !strings.Contains(said, "only is locked by bootgraph agent, pid") {
+			t.Errorf("a second agent exits with %d: %s", code, said)
+		}
 	}
-	if code, _, said := b.run("agent", "--listen", "unix:"+s.socket+"2"); code != 4 || !strings.Contains(said, "only is locked by bootgraph agent, pid") {
-		t.Errorf("a second agent exits with %d: %s", code, said)
+	other := newBench(t, b.host, slowly("only-other", "0s"))
+	if code, _, said := other.run("agent", "--listen", "unix:"+s.socket); code != 1 || !strings.Contains(said, "another agent does") {
+		t.Errorf("an agent of another configuration at the same socket exits with %d: %s", code, said)
 	}
 	// One that was killed leaves a socket, which the next one replaces.
 	s.end(syscall.SIGKILL)

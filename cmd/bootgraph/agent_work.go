@@ -75,20 +75,23 @@ func (d *daemon) applyCall(ctx context.Context, r *pb.ApplyRequest, say agent.Sa
 	if err := d.takeTurn(ctx, timeout); err != nil {
 		return refused(ctx, err)
 	}
-	before := d.rest()
-	defer func() {
-		d.keepBooted(s, before)
-		<-d.turn
-	}()
+	defer func() { <-d.turn }()
+	// What was booted before is kept until this boot is through, and watched
+	// only: supervision waits for the lock that a boot has. It ends while the
+	// boot still has it.
+	var before kept
 	over := false
 	err = s.carryOut(ctx, "apply by its agent", how, r.Prune, d.sinks(s, func(e scheduler.Event) {
-		over = e.Type == scheduler.RunDone
+		if e.Type == scheduler.RunDone {
+			over, before = true, d.rest()
+		}
 		sink(e)
 	})...)
-	if over {
-		return nil
+	if !over {
+		return refused(ctx, err)
 	}
-	return refused(ctx, err)
+	d.keepBooted(s, before)
+	return nil
 }
 
 // takeTurn waits for the other applies of this agent, as the lock of the
@@ -122,10 +125,6 @@ func (d *daemon) downCall(ctx context.Context, r *pb.DownRequest, say agent.Say)
 	}
 	if err != nil {
 		return refused(ctx, err)
-	}
-	s.stopped = func(t *scheduler.Task) {
-		d.add(scheduler.Event{Time: time.Now(), Type: scheduler.ServiceMoved, Stage: s.plan.Stages[t.Stage].Name, Service: t.Name,
-			To: scheduler.Pending, Cause: scheduler.Cause{Code: "stopped", Text: "stopped by bootgraph down"}})
 	}
 	return refused(ctx, s.takeDown(ctx, "down by its agent", r.LockTimeout.AsDuration(), r.Volumes))
 }

@@ -224,7 +224,7 @@ func (s *session) boot(ctx context.Context, progress string, parallelism int, si
 	}
 	prober := health.New(s.host)
 	prober.Probed = s.probed
-	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: prober, Sentry: s.host},
+	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: prober, Sentry: s.host, Preparer: s.host},
 		scheduler.Options{Run: run, Parallelism: parallelism, Usual: s.usual(), Running: s.running(), Sinks: append(sinks, record.Add, screen.progress(progress))})
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")

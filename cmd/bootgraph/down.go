@@ -109,9 +109,6 @@ func (s *session) stopWith(stop func(context.Context, *scheduler.Task) ([]string
 			any.Store(true)
 			s.app.say("info", fmt.Sprintf("stopped %s (%s)", t.Name, strings.Join(names, ", ")), "stopped")
 		}
-		if err == nil && s.stopped != nil {
-			s.stopped(t)
-		}
 		return err
 	}
 }

@@ -72,7 +72,7 @@ to read.`,
 			if _, err := agent.NewLocalEndpoint(*http); err != nil {
 				return fmt.Errorf("--http: %w", err)
 			}
-			command = append(command, "--http", *http)
+			command = append(command, "--http", agent.Absolute(*http))
 		}
 		text, err := m.unit(file, command)
 		if err != nil {
@@ -131,7 +131,7 @@ func (a *app) agentCommandLine(path string, file *config.File, files []option, l
 		command = append(command, o.flag, abs)
 	}
 	for _, address := range listen {
-		command = append(command, "--listen", address)
+		command = append(command, "--listen", agent.Absolute(address))
 	}
 	return command, nil
 }

@@ -50,6 +50,7 @@ func TestUnitsAreWhatSystemdTakes(t *testing.T) {
 		"system, a socket": {"podman {\n  connection = \"unix:///run/podman/podman.sock\"\n}\n", nil, []string{"NoNewPrivileges=yes", "ProtectSystem=full"}},
 		"user, a socket":   {"", []string{"--user", "--connection", "unix:///run/user/1000/podman/podman.sock"}, []string{"NoNewPrivileges=yes", "--connection unix:///run/user/1000/podman/podman.sock"}},
 		"page":             {"", []string{"--http", "127.0.0.1:8080"}, []string{"--http 127.0.0.1:8080"}},
+		"sockets":          {"", []string{"--http", "unix:../p.sock", "--listen", "unix:a.sock"}, []string{"--listen unix:/", "/cmd/bootgraph/a.sock", "--http unix:/"}},
 		"TCP": {"", []string{"--listen", "0.0.0.0:7443", "--tls-cert", "/c.pem", "--tls-key", "/k.pem", "--tls-client-ca", "/ca.pem"},
 			[]string{"--tls-cert /c.pem --tls-key /k.pem --tls-client-ca /ca.pem --listen 0.0.0.0:7443"}},
 	} {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
+	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -22,15 +24,24 @@ type kept struct {
 
 // keepOn supervises until rest is called.
 func (d *daemon) keepOn(k kept) {
+	d.telling.Lock()
+	d.taken = nil
+	d.telling.Unlock()
 	ctx, end := context.WithCancel(context.Background())
 	d.keeping = &keeping{of: k, end: end, stood: make(chan scheduler.Report, 1)}
 	go func(stood chan<- scheduler.Report) {
-		stands, err := k.session.supervise(ctx, k.after, d.how.parallelism, d.add)
-		if err != nil {
-			d.app.say("error", err.Error()+"; nothing is put back", scheduler.CauseOf(err).Code)
-		}
-		stood <- stands
+		stood <- k.session.supervise(ctx, k.after, d.how.parallelism, d.add, d.sayKept())
 	}(d.keeping.stood)
+}
+
+// sayKept is the sink for the agent's log.
+func (d *daemon) sayKept() func(scheduler.Event) {
+	var kept report.Kept
+	return func(e scheduler.Event) {
+		if level, text := kept.Line(e); text != "" {
+			d.app.say(level, text, cmp.Or(e.Cause.Code, string(e.To)))
+		}
+	}
 }
 
 // rest ends the supervision, and gives what keepOn goes on with.
@@ -41,13 +52,9 @@ func (d *daemon) rest() kept {
 	return k
 }
 
-// keepBooted goes on with what a session has booted, after a rest or in the
-// beginning; with what there was before, if it has booted nothing.
+// keepBooted goes on with what a session has booted, and with what was kept
+// before of what that boot was not of.
 func (d *daemon) keepBooted(s *session, before kept) {
-	if s == nil || s.booted.run == "" {
-		d.keepOn(before)
-		return
-	}
 	lasting := *s
 	lasting.app, lasting.plan = d.app, s.all
 	if before.session == nil {

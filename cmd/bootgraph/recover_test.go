@@ -19,18 +19,7 @@ import (
 // /run, and the boot file: once for recover, and once for an agent that has
 // nothing but the registry.
 func TestRiftComesBackAfterAPowerLoss(t *testing.T) {
-	h, err := host.Start(host.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := h.BuildImages(); err != nil {
-		t.Fatal(err)
-	}
+	h := mortal(t)
 	text, err := os.ReadFile("../../testdata/rift/boot.hcl")
 	if err != nil {
 		t.Fatal(err)

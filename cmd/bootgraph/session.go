@@ -7,6 +7,7 @@ import (
 	"bootgraph/config"
 	"bootgraph/journal"
 	"bootgraph/podman"
+	"bootgraph/report"
 	"bootgraph/scheduler"
 )
 
@@ -27,8 +28,8 @@ type session struct {
 
 	saved *savedPlan // that is to be carried out; nil: whatever there is to do
 
-	screen  *app                  // where a boot is shown; nil: by app
-	stopped func(*scheduler.Task) // is told of each that down has stopped; may be nil
+	recall func() *report.Fold // what an agent remembers, which is asked; nil: nobody's
+	screen *app                // where a boot is shown; nil: by app
 
 	probed func(*scheduler.Task, time.Duration) // is told how long probes take; may be nil
 }

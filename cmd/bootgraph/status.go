@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,7 +10,6 @@ import (
 	pb "bootgraph/agent/bootgraph/v1"
 	"bootgraph/config"
 	"bootgraph/health"
-	"bootgraph/journal"
 	"bootgraph/report"
 	"bootgraph/scheduler"
 )
@@ -49,11 +47,15 @@ It exits with 3 when something is not ready.`,
 }
 
 func (s *session) showStatus(ctx context.Context, format string) (ready bool, err error) {
-	if err := s.connect(ctx); err != nil {
-		return false, err
+	var status *report.Status
+	before := s.remember()
+	if err = s.connect(ctx); err == nil {
+		defer s.close()
+		status, err = s.status(ctx, before)
+	} else if before.goesOn && ctx.Err() == nil {
+		s.unreachable(err)
+		status, err = s.remembered(before), nil
 	}
-	defer s.close()
-	status, err := s.status(ctx)
 	switch {
 	case err != nil:
 		return false, err
@@ -65,12 +67,10 @@ func (s *session) showStatus(ctx context.Context, format string) (ready bool, er
 	return status.Ready(), err
 }
 
-// status is what is found now, and, where that alone doesn't tell, what the
-// last boot left in its journal.
-func (s *session) status(ctx context.Context) (*report.Status, error) {
+// status is what is found now, and, where that alone doesn't tell, what is
+// remembered.
+func (s *session) status(ctx context.Context, before memory) (*report.Status, error) {
 	_, booting := s.dir.Working()
-	_, supervised := s.dir.Agent()
-	last := s.lastBoot()
 	status := &report.Status{Name: s.file.Name, Booting: booting, Services: make([]report.Service, len(s.plan.Tasks))}
 	prober := health.New(s.host)
 	var all errgroup.Group
@@ -78,7 +78,7 @@ func (s *session) status(ctx context.Context) (*report.Status, error) {
 	for _, t := range s.plan.Tasks {
 		all.Go(func() error {
 			var err error
-			status.Services[t.ID], err = s.serviceStatus(ctx, prober, t, last, booting || supervised)
+			status.Services[t.ID], err = s.serviceStatus(ctx, prober, t, before)
 			return err
 		})
 	}
@@ -88,10 +88,10 @@ func (s *session) status(ctx context.Context) (*report.Status, error) {
 	return status, context.Cause(ctx)
 }
 
-func (s *session) serviceStatus(ctx context.Context, prober scheduler.Prober, t *scheduler.Task, last *report.Fold, goesOn bool) (report.Service, error) {
+func (s *session) serviceStatus(ctx context.Context, prober scheduler.Prober, t *scheduler.Task, memory memory) (report.Service, error) {
 	now := report.Service{Stage: s.plan.Stages[t.Stage].Name, Name: t.Name}
-	before, known := last.Find(t.Name)
-	if known && goesOn && !before.State.Settled() {
+	before, known := memory.Find(t.Name)
+	if known && memory.goesOn && !before.State.Settled() {
 		return before, nil // the boot, or the agent that puts it back, knows best
 	}
 	at, why, err := s.host.Instances(ctx, t)
@@ -124,6 +124,9 @@ func (s *session) serviceStatus(ctx context.Context, prober scheduler.Prober, t 
 			now.Since = instance.StartedAt
 		}
 	}
+	if before.State == now.State && before.Since.After(now.Since) {
+		now.Since = before.Since // it was not ready at once, or not all the time
+	}
 	return now, nil
 }
 
@@ -138,22 +141,4 @@ func once(t *scheduler.Task) *scheduler.Task {
 		service.Health[i] = &single
 	}
 	return &task
-}
-
-// lastBoot folds the journal of the last boot; it is empty if there is none.
-func (s *session) lastBoot() *report.Fold {
-	var fold report.Fold
-	runs, err := s.dir.Runs()
-	if err != nil || len(runs) == 0 {
-		return &fold
-	}
-	events, err := s.dir.Read(runs[len(runs)-1])
-	var damage *journal.Damage
-	if errors.As(err, &damage) {
-		s.app.say("warning", damage.Error(), "journal")
-	}
-	for _, e := range events {
-		fold.Add(e)
-	}
-	return &fold
 }

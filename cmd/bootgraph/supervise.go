@@ -23,24 +23,23 @@ type booted struct {
 // starts nothing, and looks again afterwards. Its events go on from those of
 // the boot, to the boot's journal and to the sinks.
 // It returns where everything stands then.
-func (s *session) supervise(ctx context.Context, after booted, parallelism int, sinks ...func(scheduler.Event)) (scheduler.Report, error) {
+func (s *session) supervise(ctx context.Context, after booted, parallelism int, sinks ...func(scheduler.Event)) scheduler.Report {
 	if !s.connectAtLast(ctx) {
-		return after.report, nil
+		return after.report
 	}
 	defer s.close()
-	record, err := s.dir.Append(after.run)
-	if err != nil {
-		return after.report, err
+	warn := func(err error) { s.app.say("warning", err.Error(), "journal") }
+	if record, err := s.dir.Append(after.run, warn); err != nil {
+		warn(err)
+	} else {
+		defer record.Close() // what there is to say of it has been said
+		sinks = append(sinks, record.Add)
 	}
 	keeper := &lockedKeeper{podman.NewKeeper(s.client, s.file, after.report.Began, s.others), s.dir}
 	prober := health.New(keeper.Host)
 	prober.Probed = s.probed
-	stands := scheduler.Supervise(ctx, s.plan, scheduler.World{Runtime: keeper, Prober: prober, Keeper: keeper, Watcher: prober},
-		scheduler.Options{Run: after.run, Parallelism: parallelism, Sinks: append(sinks, record.Add)}, after.report)
-	if err := record.Close(); err != nil {
-		s.app.say("warning", err.Error(), "journal")
-	}
-	return stands, nil
+	return scheduler.Supervise(ctx, s.plan, scheduler.World{Runtime: keeper, Prober: prober, Keeper: keeper, Watcher: prober},
+		scheduler.Options{Run: after.run, Parallelism: parallelism, Sinks: sinks}, after.report)
 }
 
 // connectAtLast connects however long Podman is away; false if ctx ended first.

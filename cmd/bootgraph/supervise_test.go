@@ -51,16 +51,14 @@ func newSupervised(t *testing.T, h *host.Host, text string) *supervised {
 // supervise goes on until the test ends.
 func (v *supervised) supervise(s *session) {
 	ctx, cancel := context.WithCancel(v.t.Context())
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
-		_, err := s.supervise(ctx, s.booted, 2, v.add)
-		ended <- err
+		defer close(ended)
+		s.supervise(ctx, s.booted, 2, v.add)
 	}()
 	v.t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			v.t.Error(err)
-		}
+		<-ended
 	})
 }
 
@@ -400,18 +398,7 @@ stage "foundation" {
 // TestSupervisionOutlivesPodman kills Podman's service, and containers while
 // it is away.
 func TestSupervisionOutlivesPodman(t *testing.T) {
-	h, err := host.Start(host.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := h.BuildImages(); err != nil {
-		t.Fatal(err)
-	}
+	h := mortal(t)
 	if _, err := h.Podman(t.Context(), "create", "--name=away-existing", host.Image); err != nil {
 		t.Fatal(err)
 	}

@@ -65,18 +65,19 @@ func (s *session) showWhy(ctx context.Context, service, format string) (ready bo
 	return chain.Ready(), err
 }
 
-// why asks Podman how things are. Where it does not answer, the journal has
-// how they were.
+// why asks Podman how things are. Where it does not answer, there is what is
+// remembered.
 func (s *session) why(ctx context.Context, t *scheduler.Task) (*report.Chain, error) {
+	before := s.remember()
 	if err := s.connect(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		s.app.say("warning", err.Error()+": this is what the last boot left in its journal", "podman_unreachable")
-		return report.Why(s.all, s.remembered(), t), nil
+		s.unreachable(err)
+		return report.Why(s.all, s.remembered(before), t), nil
 	}
 	defer s.close()
-	status, err := s.status(ctx)
+	status, err := s.status(ctx, before)
 	if err != nil {
 		return nil, err
 	}
@@ -89,21 +90,6 @@ func (s *session) why(ctx context.Context, t *scheduler.Task) (*report.Chain, er
 		s.lookInto(ctx, chain, i, found)
 	}
 	return chain, nil
-}
-
-// remembered is the status that the last boot has left.
-func (s *session) remembered() *report.Status {
-	_, booting := s.dir.Working()
-	last := s.lastBoot()
-	status := &report.Status{Name: s.file.Name, Booting: booting, Services: make([]report.Service, len(s.plan.Tasks))}
-	for _, t := range s.plan.Tasks {
-		v, known := last.Find(t.Name)
-		if !known {
-			v = report.Service{Stage: s.plan.Stages[t.Stage].Name, Name: t.Name, State: scheduler.Pending}
-		}
-		status.Services[t.ID] = v
-	}
-	return status
 }
 
 // logTail is how many lines of a log are shown.

@@ -179,6 +179,10 @@ func (h *Host) Sh(ctx context.Context, script string) *exec.Cmd {
 	return cmd
 }
 
+// Command is a command with nothing of the caller's environment, to which the
+// service's configuration, home and user are its own.
+func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd { return h.run(ctx, argv) }
+
 // run is a command with nothing of the caller's environment, which could name
 // another Podman or another storage.
 func (h *Host) run(ctx context.Context, argv []string) *exec.Cmd {

@@ -5,7 +5,7 @@
 #   install.sh           for the demo
 #   install.sh --test    also graphviz, systemd-analyze and a headless Chromium,
 #                        which read the DOT output, the unit of the agent and
-#                        its page in tests
+#                        its page in tests, and gcc for the race detector
 #
 # It is run by `make test` and `make demo`, asks nothing, and says what it
 # installs in one line. The line of apt is the one that is tested.
@@ -44,7 +44,8 @@ if [ "${1-}" = --test ]; then
 	need dot
 	need systemd-analyze
 	need_browser
-	readers="graphviz systemd"
+	need gcc
+	readers="graphviz systemd gcc"
 fi
 if [ -z "$missing$browser" ]; then exit 0; fi
 
@@ -104,11 +105,11 @@ if command -v apt-get >/dev/null; then
 		fi
 		if [ -z "$browser" ]; then no_browser; fi
 	fi
-	install apt-get $common iptables uidmap $browser
+	install apt-get $common iptables uidmap ${readers:+libc6-dev} $browser
 elif command -v dnf >/dev/null; then
 	install dnf $common iptables-nft shadow-utils $browser
 elif command -v apk >/dev/null; then
-	install apk $common iptables shadow shadow-subids $browser
+	install apk $common iptables shadow shadow-subids ${readers:+musl-dev} $browser
 elif command -v pacman >/dev/null; then
 	install pacman $common iptables shadow $browser
 elif command -v zypper >/dev/null; then

@@ -62,6 +62,10 @@ func (l *lab) prepare(socket string) error {
 	if err := os.WriteFile(filepath.Join(l.bin, "podman"), []byte(script), 0o755); err != nil {
 		return err
 	}
+	// Where Docker and Podman would look for credentials.
+	if err := os.WriteFile(filepath.Join(l.dir, "config.json"), []byte("{}"), 0o644); err != nil {
+		return err
+	}
 	pid, err := listener(socket)
 	if err != nil {
 		return err

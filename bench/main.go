@@ -151,7 +151,7 @@ type result struct {
 }
 
 // phaseLimit bounds what takes seconds.
-const phaseLimit = 4 * time.Minute
+const phaseLimit = 100 * time.Second
 
 func (s *series) once(ctx context.Context, t *tool) (r result) {
 	if r.err = s.clean(ctx); r.err != nil {
@@ -200,13 +200,14 @@ func (s *series) boot(ctx context.Context, t *tool, dir string, argv []string, t
 	}
 	done := make(chan error, 1)
 	go func() {
-		c, err = s.measure(cmd)
-		done <- err
+		var failure error
+		c, failure = s.measure(cmd)
+		cancel() // nobody gets ready any more
+		done <- failure
 	}()
 	if err := s.await(ctx); err != nil {
 		cancel()
-		<-done
-		return c, end, err
+		return c, end, errors.Join(err, <-done)
 	}
 	err = then()
 	before, began := s.podmanCPU(), time.Now()

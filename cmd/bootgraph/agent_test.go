@@ -537,8 +537,11 @@ func TestAKilledAgentComesBack(t *testing.T) {
 	second := b.agent("--progress", "quiet")
 	second.until("READY=1")
 	whole := b.containers("reborn")
-	if !strings.Contains(whole, half) {
-		t.Errorf("after the restart there is\n%s\nand before there was\n%s", whole, half)
+	for line := range strings.Lines(half) {
+		prepared := strings.HasSuffix(strings.TrimSpace(line), " -62135596800") // and not started yet
+		if line = strings.TrimSpace(line); !prepared && !strings.Contains(whole, line) {
+			t.Errorf("after the restart there is\n%s\nand before there was\n%s", whole, half)
+		}
 	}
 	second.end(syscall.SIGKILL)
 	if _, err := os.Lstat(second.socket); err != nil {

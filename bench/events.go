@@ -30,8 +30,8 @@ func readEvents(path string, w workload) (moved, seen []time.Time, err error) {
 			Time              time.Time
 			Type, Service, To string
 		}
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, nil, err
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue // another tool's
 		}
 		i, known := index[e.Service]
 		switch {

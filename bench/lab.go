@@ -158,8 +158,19 @@ func (w workload) await(ctx context.Context) error {
 
 func (s service) address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
-// stamps reads what the servers have said of their last run.
-func (l *lab) stamps(ctx context.Context, w workload, container func(service) string) (stamps, error) {
+// stamps reads what the servers have said of their last run. They listen a
+// moment before it is in their log.
+func (l *lab) stamps(ctx context.Context, w workload, container func(service) string) (s stamps, err error) {
+	for range 50 {
+		if s, err = l.readStamps(ctx, w, container); err != nil || !s.ready().IsZero() {
+			return s, err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return s, errors.New("not all servers have said that they listen")
+}
+
+func (l *lab) readStamps(ctx context.Context, w workload, container func(service) string) (stamps, error) {
 	s := stamps{make([]time.Time, len(w.services)), make([]time.Time, len(w.services))}
 	var all sync.WaitGroup
 	errs := make([]error, len(w.services))

@@ -57,6 +57,9 @@ func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
 			return refused
 		}
 		defer conn.Close()
+		if l.published && l.accepts(ctx) {
+			return l.forwarded(conn)
+		}
 		if sockets, err := listening(l.at.PID); err == nil {
 			if err := l.judge(sockets); err != nil {
 				return err

@@ -3,6 +3,8 @@ package analysis
 import (
 	"slices"
 	"time"
+
+	"bootgraph/scheduler"
 )
 
 // Link is a service of the critical chain.
@@ -152,7 +154,8 @@ func (b *Boot) Barriers() (list []Barrier) {
 		}
 		slowest := -1
 		for i := range b.Services {
-			if s := &b.Services[i]; s.Stage < k && (slowest < 0 || m.settled[i] >= m.settled[slowest]) {
+			// One that was skipped took no time: it is what it was skipped for.
+			if s := &b.Services[i]; s.Stage < k && s.State != scheduler.Skipped && (slowest < 0 || m.settled[i] >= m.settled[slowest]) {
 				slowest = i
 			}
 		}

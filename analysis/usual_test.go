@@ -105,6 +105,29 @@ func TestBarrierCostsWhatItHoldsUp(t *testing.T) {
 	}
 }
 
+// TestABarrierIsHeldByWhatTakesTime, not by who is skipped because of it, a tick
+// later.
+func TestABarrierIsHeldByWhatTakesTime(t *testing.T) {
+	service := func(name string, needs ...string) *config.Service {
+		s := &config.Service{Name: name, Kind: config.KindService, Timeout: time.Hour, Attempts: 1}
+		for _, n := range needs {
+			s.DependsOn = append(s.DependsOn, config.Reference{Target: n})
+		}
+		return s
+	}
+	f := &config.File{Name: "x"}
+	for i, list := range [][]*config.Service{{service("bad"), service("skipped", "bad")}, {service("last")}} {
+		f.Stages = append(f.Stages, &config.Stage{Name: []string{"one", "two"}[i], OnFailure: config.Continue, Timeout: time.Hour, Attempts: 1, Services: list})
+	}
+	b, err := Of(boot(t, f, world{"bad": {attempts: []attempt{{start: time.Second, noStart: true}}}, "last": {attempts: []attempt{readyAfter(time.Second)}}}, 2, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Services[b.Barriers()[0].Slowest].Name; got != "bad" {
+		t.Errorf("the barrier was held by %s", got)
+	}
+}
+
 func TestAJournalWithoutABeginningIsRefused(t *testing.T) {
 	if _, err := Of(nil); err != NoBeginning {
 		t.Error(err)

@@ -46,7 +46,9 @@ func checkText(filename string, src []byte) *hcl.Diagnostic {
 			return problem(rangeAt(filename, src, at, 1), "Not UTF-8", "Byte 0x%02x at offset %d is not UTF-8: %s.", src[at], at, hint)
 		case r == '\n':
 			symbols++
-		case r == '\t' || r == '\r':
+		case r == '\t' || r == '\r' && at+1 < len(src) && src[at+1] == '\n':
+		case r == '\r': // on a terminal, what follows would be written over what was before
+			return problem(rangeAt(filename, src, at, size), "Carriage return", "There is a carriage return without a line feed at offset %d: end lines with LF or CRLF.", at)
 		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || string(r) == byteOrderMark:
 			return problem(rangeAt(filename, src, at, size), "Invisible character",
 				`U+%04X is a control character: remove it. Where a value needs it, write \u%04x inside the string.`, r, r)

@@ -38,7 +38,11 @@ func (a *Analysed) heading() string {
 		s = fmt.Sprintf("%s: a boot that has not come to an end, up to %s", a.Name, Elapsed(a.Took))
 	}
 	if a.Baseline != nil {
-		s += fmt.Sprintf("; against the median of %s before: %s", Count(a.Baseline.Boots, "boot"), baselineText(a.Baseline))
+		before := "the boot before"
+		if a.Baseline.Boots > 1 {
+			before = fmt.Sprintf("the median of %s before", Count(a.Baseline.Boots, "boot"))
+		}
+		s += fmt.Sprintf("; against %s: %s", before, baselineText(a.Baseline))
 	}
 	return s
 }

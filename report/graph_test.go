@@ -209,7 +209,7 @@ func (p *Picture) bootOf(took []int, fails []bool) []outcome {
 			done[i] = outcome{-1, skipped, false}
 		}
 		passed = max(passed, done[i].settled)
-		aborted = aborted || p.Stages[b.Stage].OnFailure == config.Abort && !done[i].ready
+		aborted = aborted || p.Stages[b.Stage].OnFailure != config.Continue && !done[i].ready
 	}
 	return done
 }

@@ -121,7 +121,9 @@ func (l *Live) frame() {
 	}
 	b.WriteString("\r")
 	for _, s := range stay {
-		b.WriteString(p.colour(s) + "\x1b[K\n") // as long as it is: it scrolls away
+		for _, line := range broken(s, columns) { // whole: it scrolls away
+			b.WriteString(p.colour(line) + "\x1b[K\n")
+		}
 	}
 	l.drawn = l.drawn[:0]
 	for _, line := range block {
@@ -130,6 +132,21 @@ func (l *Live) frame() {
 	}
 	b.WriteString("\x1b[J\x1b[?2026l")
 	_, _ = l.w.Write(b.Bytes()) // nothing can be done about a terminal that is gone
+}
+
+// broken breaks a line at spaces where it doesn't fit: a terminal would break
+// words. A word that is longer than all of it is left to the terminal.
+func broken(line string, columns int) (lines []string) {
+	indent := strings.Repeat(" ", min(len(line)-len(strings.TrimLeft(line, " "))+4, columns/3))
+	for runewidth.StringWidth(line) > columns {
+		fits := len(runewidth.Truncate(line, columns, ""))
+		at := strings.LastIndexByte(line[:fits+1], ' ')
+		if strings.TrimSpace(line[:max(at, 0)]) == "" {
+			break
+		}
+		lines, line = append(lines, strings.TrimRight(line[:at], " ")), indent+strings.TrimLeft(line[at:], " ")
+	}
+	return append(lines, line)
 }
 
 // height is how many rows lines take that were written to a terminal which has
@@ -349,7 +366,8 @@ func (p *painter) service(name string, width int) string {
 	if right == "" {
 		return p.paint(line)
 	}
-	room := p.columns - 1 - len(right) - 2
+	// Not at the far end of a wide terminal, where no eye finds the line again.
+	room := min(p.columns-1-len(right)-2, max(runewidth.StringWidth(line), 100))
 	line = runewidth.FillRight(runewidth.Truncate(line, room, "…"), room)
 	return p.paint(line + "  " + right)
 }

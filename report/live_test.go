@@ -220,3 +220,22 @@ func TestWhatRunsIsNotSaidToStart(t *testing.T) {
 		l.Add(scheduler.Event{Type: scheduler.RunDone, Time: time.Now()})
 	})
 }
+
+func TestLinesThatStayAreBrokenAtSpaces(t *testing.T) {
+	for _, c := range []struct {
+		line string
+		want []string
+	}{
+		{"boot ready", []string{"boot ready"}},
+		{"twenty columns are it", []string{"twenty columns are", "    it"}},
+		{"twenty columns are i", []string{"twenty columns are i"}},
+		{"  failed  mail  exited with code 3", []string{"  failed  mail", "      exited with", "      code 3"}},
+		{"averylongwordthatdoesnotfit", []string{"averylongwordthatdoesnotfit"}},
+		{"a averylongwordthatdoesnotfit b", []string{"a", "    averylongwordthatdoesnotfit b"}},
+		{"✓ 東京東京東京東京 東京", []string{"✓ 東京東京東京東京", "    東京"}},
+	} {
+		if diff := cmp.Diff(c.want, broken(c.line, 20)); diff != "" {
+			t.Errorf("%q: %s", c.line, diff)
+		}
+	}
+}

@@ -146,8 +146,9 @@ func (p *plot) writeScale() {
 	}
 }
 
-// writeStages writes the headings, and the barriers as lines through all that
-// waited for them.
+// writeStages writes the headings, and the barriers as lines through the stages
+// on both sides. Through all that waited, the lines of later ones would cross
+// the words of earlier ones.
 func (p *plot) writeStages() {
 	cost := map[int]analysis.Barrier{}
 	for _, x := range p.Barriers {
@@ -168,7 +169,7 @@ func (p *plot) writeStages() {
 			if at > int64(p.left+plotTime/2)*10 {
 				side, gap = ` text-anchor="end"`, -60
 			}
-			p.printf(`<path class="wall" d="M%s %dV%d"><title>%s</title></path>`, tenths(at), plotTop-6, p.heads[k]+plotHead+len(st.Services)*plotRow, xmlText("barrier: "+p.barrier(x)))
+			p.printf(`<path class="wall" d="M%s %dV%d"><title>%s</title></path>`, tenths(at), p.heads[k-1]+24, p.heads[k]+plotHead+len(st.Services)*plotRow, xmlText("barrier: "+p.barrier(x)))
 			p.printf(`<text%s x="%s" y="%d">%s</text>`, side, tenths(at+gap), y+16, words)
 		}
 		p.printf("</g>\n")

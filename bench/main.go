@@ -38,7 +38,7 @@ func main() {
 	}
 	runs := flag.Int("runs", 5, "runs of bootgraph")
 	peerRuns := flag.Int("peers", 1, "runs of each peer; 0: none")
-	names := flag.String("workloads", "chain,wide,realistic,hundred,latency", "`which`, separated by commas")
+	names := flag.String("workloads", "chain,wide,realistic,hundred,latency,rest", "`which`, separated by commas")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -72,13 +72,24 @@ func bench(ctx context.Context, names []string, runs, peerRuns int) (err error) 
 	fmt.Println(machine(ctx, l))
 	for _, w := range workloads() {
 		isChain := strings.HasPrefix(w.name, "chain-")
-		if !slices.Contains(names, w.name) && !(isChain && slices.Contains(names, "latency")) {
+		rests := w.name == "hundred" && slices.Contains(names, "rest")
+		if !slices.Contains(names, w.name) && !(isChain && slices.Contains(names, "latency")) && !rests {
 			continue
 		}
 		for i := range w.services {
 			w.services[i].port = host.FreePort()
 		}
 		s := series{lab: l, workload: w, tools: list, missing: missing}
+		if rests {
+			line, err := s.rest(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Println(line)
+			if !slices.Contains(names, w.name) {
+				continue
+			}
+		}
 		if isChain {
 			s.tools = list[:1]
 		}

@@ -43,12 +43,48 @@ func listening(pid int) ([]socket, error) {
 // process has taken it: it waits in the queue of a socket that listens. On its
 // way it may have got another source address, but hardly another port.
 func nobodys(conn net.Conn) bool {
+	from, to := addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
+	if other, err := otherEnd(from, to); err == nil {
+		return other != nil && other.inode == 0
+	}
 	here, err := socketTable("self", stateEstablished)
 	if err != nil {
 		return false
 	}
-	from, to := addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
 	return slices.ContainsFunc(here, func(s socket) bool { return s.local == to && s.remote.Port() == from.Port() && s.inode == 0 })
+}
+
+// otherEnd asks the kernel for the other end of a connection of ours; nil: it is
+// not on this host. The source address that it has got on its way, if another
+// one, is one of the host's.
+func otherEnd(from, to netip.AddrPort) (*socket, error) {
+	d, err := openSockDiag()
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	// That it doesn't find our end either tells that it can't find any.
+	if ours, err := d.established(from, to); err != nil || ours.inode == 0 {
+		return nil, errNoSocket
+	}
+	sources := []netip.Addr{from.Addr()}
+	links, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range links {
+		if link, ok := a.(*net.IPNet); ok {
+			if address, ok := netip.AddrFromSlice(link.IP); ok && address.Unmap().Is4() == to.Addr().Is4() {
+				sources = append(sources, address.Unmap())
+			}
+		}
+	}
+	for _, source := range sources {
+		if s, err := d.established(to, netip.AddrPortFrom(source, from.Port())); err == nil {
+			return &s, nil
+		}
+	}
+	return nil, nil
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

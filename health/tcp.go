@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -25,8 +26,9 @@ const holdTime = 300 * time.Millisecond
 // That a connection is accepted proves nothing: rootless Podman's forwarder
 // accepts for a container that does not listen yet, and conmon keeps published
 // ports open for one whose NAT rule is gone. So a dial, which costs next to
-// nothing, is only asked whether it is worth reading the socket table of the
-// container's network, which costs the kernel milliseconds and is the proof.
+// nothing, is only asked whether it is worth looking for the proof: a connection
+// to the container's own address, with nobody in between, or else the socket
+// table of its network, which costs the kernel 5 to 10 ms of CPU.
 // What is not published is there for the container's neighbours, and the table
 // alone tells: rootless, its addresses can't be dialled, and rootful must not
 // give another answer.
@@ -55,6 +57,9 @@ func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
 			return refused
 		}
 		defer conn.Close()
+		if l.published && l.accepts(ctx) {
+			return l.forwarded(conn)
+		}
 		if sockets, err := listening(l.at.PID); err == nil {
 			if err := l.judge(sockets); err != nil {
 				return err
@@ -63,6 +68,34 @@ func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
 		}
 		return l.explain(ctx, h, hold(ctx, conn, min(holdTime, h.Timeout/2)))
 	}
+}
+
+// accepts tells whether the container itself accepts a connection, at an address
+// that this host has a link to: what is further away, a gateway may answer for.
+// False proves nothing.
+func (l place) accepts(ctx context.Context) bool {
+	if !l.at.Reachable || len(l.at.Addresses) == 0 {
+		return false
+	}
+	links, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, address := range l.at.Addresses {
+		near := func(a net.Addr) bool {
+			link, ok := a.(*net.IPNet)
+			return ok && link.Contains(address.AsSlice())
+		}
+		if !slices.ContainsFunc(links, near) {
+			continue
+		}
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", netip.AddrPortFrom(address, l.port).String())
+		if err == nil {
+			conn.Close()
+			return true
+		}
+	}
+	return false
 }
 
 // behind tells by the socket table what is behind a port that can't be

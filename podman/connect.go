@@ -262,12 +262,28 @@ type sshConn struct {
 func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n == 0 && err != nil {
-		c.end()
-		if said := brief(c.said.String()); said != "" {
-			err = failed("podman_unreachable", "cannot connect to podman by %s: %s", strings.Join(c.cmd.Args, " "), said)
-		}
+		err = c.why(err)
 	}
 	return n, err
+}
+
+// Write writes. An ssh that has ended may be met here first.
+func (c *sshConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		err = c.why(err)
+	}
+	return n, err
+}
+
+// why is what ssh has said, if it has said anything, for an error that it has
+// caused by its end.
+func (c *sshConn) why(err error) error {
+	c.end()
+	if said := brief(c.said.String()); said != "" {
+		return failed("podman_unreachable", "cannot connect to podman by %s: %s", strings.Join(c.cmd.Args, " "), said)
+	}
+	return err
 }
 
 func (c *sshConn) Close() error {

@@ -98,8 +98,9 @@ func TestWhatComesLaterIsPreparedMeanwhileAndNotStarted(t *testing.T) {
 }
 
 func TestAStartWaitsForItsOwnPreparation(t *testing.T) {
-	// a is ready at once, so the turn of b comes in the middle.
-	_, p, events := bootPrepared(t, line("a", "b", "c"), nil, time.Second, 0)
+	// a is ready before b is prepared, so the turn of b comes in the middle.
+	script := map[string][]attempt{"a": {{ready: time.Second / 2}}}
+	_, p, events := bootPrepared(t, line("a", "b", "c"), script, time.Second, 0)
 	if got := strings.Join(p.said, " "); strings.Contains(got, "meanwhile") {
 		t.Error(got)
 	}

@@ -1,5 +1,5 @@
 # Each target is one command; the work is in go and in testdata/host.
-.PHONY: build demo bench test race kill9 soak update docs-pictures proto
+.PHONY: build demo bench performance test race kill9 soak update docs-pictures proto
 build:
 	go build -o bin/bootgraph ./cmd/bootgraph
 
@@ -16,6 +16,11 @@ BENCH = -runs 5 -peers 1
 bench: build
 	@testdata/host/install.sh
 	@go run ./bench $(BENCH)
+
+# docs/performance.md, measured anew.
+performance: build
+	@testdata/host/install.sh
+	@BENCH="$(BENCH)" bench/performance.sh
 
 # Everything, real Podman and rootless Podman included.
 test:

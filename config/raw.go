@@ -138,7 +138,7 @@ type rawContainer struct {
 
 type rawHealth struct {
 	Block      *hcl.Block
-	Interval   *hcl.Attribute `hcl:"interval" type:"duration" doc:"between probes; default: from 20ms growing to 1s (exec and podman: 5s)"`
+	Interval   *hcl.Attribute `hcl:"interval" type:"duration" doc:"between probes; default: from 6ms growing to 1s (exec and podman: 5s)"`
 	Timeout    *hcl.Attribute `hcl:"timeout" type:"duration" doc:"of one probe; default 2s, grpc 3s"`
 	Successes  *hcl.Attribute `hcl:"successes" type:"number" doc:"in a row; default 1"`
 	StartDelay *hcl.Attribute `hcl:"start_delay" type:"duration" doc:"before the first probe; default 0s, of none 1s"`

@@ -68,15 +68,13 @@ func otherEnd(from, to netip.AddrPort) (*socket, error) {
 		return nil, errNoSocket
 	}
 	sources := []netip.Addr{from.Addr()}
-	links, err := net.InterfaceAddrs()
+	links, err := links()
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range links {
-		if link, ok := a.(*net.IPNet); ok {
-			if address, ok := netip.AddrFromSlice(link.IP); ok && address.Unmap().Is4() == to.Addr().Is4() {
-				sources = append(sources, address.Unmap())
-			}
+	for _, link := range links {
+		if link.Addr().Is4() == to.Addr().Is4() {
+			sources = append(sources, link.Addr())
 		}
 	}
 	for _, source := range sources {
@@ -85,6 +83,19 @@ func otherEnd(from, to netip.AddrPort) (*socket, error) {
 		}
 	}
 	return nil, nil
+}
+
+// links are the addresses of this host, each with the network it is of.
+func links() (list []netip.Prefix, err error) {
+	addresses, err := net.InterfaceAddrs()
+	for _, a := range addresses {
+		if network, ok := a.(*net.IPNet); ok {
+			address, _ := netip.AddrFromSlice(network.IP)
+			bits, _ := network.Mask.Size()
+			list = append(list, netip.PrefixFrom(address.Unmap(), bits))
+		}
+	}
+	return list, err
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

@@ -77,16 +77,12 @@ func (l place) accepts(ctx context.Context) bool {
 	if !l.at.Reachable || len(l.at.Addresses) == 0 {
 		return false
 	}
-	links, err := net.InterfaceAddrs()
+	links, err := links()
 	if err != nil {
 		return false
 	}
 	for _, address := range l.at.Addresses {
-		near := func(a net.Addr) bool {
-			link, ok := a.(*net.IPNet)
-			return ok && link.Contains(address.AsSlice())
-		}
-		if !slices.ContainsFunc(links, near) {
+		if !slices.ContainsFunc(links, func(link netip.Prefix) bool { return link.Contains(address) }) {
 			continue
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", netip.AddrPortFrom(address, l.port).String())

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"slices"
 
 	"bootgraph/journal"
 	"bootgraph/report"
-	"bootgraph/scheduler"
 )
 
 // memory is where each service stood last, by who had to do with it.
@@ -28,11 +26,8 @@ func (s *session) remember() memory {
 	}
 	runs, goesOn := s.going(runs)
 	for _, run := range runs {
-		events, err := s.dir.Read(run)
-		var damage *journal.Damage
-		if errors.As(err, &damage) {
-			s.app.say("warning", damage.Error(), "journal")
-		}
+		events, damage, _ := s.events(run)
+		s.tellDamage(pastBoot{damage: damage})
 		for _, e := range events {
 			fold.Add(e)
 		}
@@ -63,15 +58,8 @@ func (s *session) going(runs []string) (list []string, goesOn bool) {
 // remembered is the status of where Podman can't be asked.
 func (s *session) remembered(before memory) *report.Status {
 	_, booting := s.dir.Working()
-	status := &report.Status{Name: s.file.Name, Booting: booting, Services: make([]report.Service, len(s.plan.Tasks))}
-	for _, t := range s.plan.Tasks {
-		v, known := before.Find(t.Name)
-		if !known {
-			v = report.Service{Stage: s.plan.Stages[t.Stage].Name, Name: t.Name, State: scheduler.Pending}
-		}
-		status.Services[t.ID] = v
-	}
-	return status
+	before.Expect(s.plan)
+	return &report.Status{Name: s.file.Name, Booting: booting, Services: before.Services}
 }
 
 func (s *session) unreachable(err error) {

@@ -42,14 +42,22 @@ func (s *session) past() ([]pastBoot, error) {
 }
 
 func (s *session) pastBoot(run string) (pastBoot, error) {
-	events, err := s.dir.Read(run)
-	var damage *journal.Damage
-	if !errors.As(err, &damage) && err != nil {
+	events, damage, err := s.events(run)
+	if err != nil {
 		return pastBoot{}, err
 	}
 	p := pastBoot{run: run, events: events, damage: damage}
 	p.boot, _ = analysis.Of(events) // who has to have it says that there is none
 	return p, nil
+}
+
+// events reads a journal, up to the damage.
+func (s *session) events(run string) (events []scheduler.Event, damage *journal.Damage, err error) {
+	events, err = s.dir.Read(run)
+	if errors.As(err, &damage) {
+		err = nil
+	}
+	return events, damage, err
 }
 
 // tellDamage is for commands that are about the journals.

@@ -14,8 +14,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"bootgraph/testdata/host"
 )
@@ -58,7 +59,8 @@ func (l *lab) prepare(socket string) error {
 	if err != nil {
 		return err
 	}
-	script := fmt.Sprintf("#!/bin/sh\nunset CONTAINER_HOST # it is not a remote one\nexec %s --root %[2]s/root --runroot %[2]s/runroot --tmpdir %[2]s/tmp \"$@\"\n", podman, l.Dir)
+	private := append([]string{podman}, l.PodmanArgs()[1:]...) // not by its name, which would be this script's
+	script := fmt.Sprintf("#!/bin/sh\nunset CONTAINER_HOST # it is not a remote one\nexec %s \"$@\"\n", strings.Join(private, " "))
 	if err := os.WriteFile(filepath.Join(l.bin, "podman"), []byte(script), 0o755); err != nil {
 		return err
 	}
@@ -172,20 +174,17 @@ func (l *lab) stamps(ctx context.Context, w workload, container func(service) st
 
 func (l *lab) readStamps(ctx context.Context, w workload, container func(service) string) (stamps, error) {
 	s := stamps{make([]time.Time, len(w.services)), make([]time.Time, len(w.services))}
-	var all sync.WaitGroup
-	errs := make([]error, len(w.services))
-	slots := make(chan struct{}, 4)
+	var all errgroup.Group
+	all.SetLimit(4)
 	for i, v := range w.services {
-		all.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
+		all.Go(func() error {
 			var log []byte
-			errs[i] = l.api(ctx, "GET", "/containers/"+container(v)+"/logs?stdout=true", nil, &log)
+			err := l.api(ctx, "GET", "/containers/"+container(v)+"/logs?stdout=true", nil, &log)
 			s.began[i], s.listening[i] = lastRun(log)
+			return err
 		})
 	}
-	all.Wait()
-	return s, errors.Join(errs...)
+	return s, all.Wait()
 }
 
 // lastRun finds the stamps of package server in a log, each piece of which has

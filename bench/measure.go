@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // cost is what a command took.
@@ -146,7 +148,12 @@ func (l *lab) bareCosts(ctx context.Context, w workload) (b bare, err error) {
 	}
 	rate := func(method, path string, ids []string) (float64, error) {
 		began := time.Now()
-		err := inPairs(len(ids), func(i int) error { return l.api(ctx, method, fmt.Sprintf(path, ids[i]), nil, nil) })
+		var calls errgroup.Group
+		calls.SetLimit(2) // more only queue up at the lock of Podman's network
+		for _, id := range ids {
+			calls.Go(func() error { return l.api(ctx, method, fmt.Sprintf(path, id), nil, nil) })
+		}
+		err := calls.Wait()
 		return float64(len(ids)) / time.Since(began).Seconds(), err
 	}
 	if b.initRate, err = rate("POST", "/containers/%s/init", ids); err != nil {
@@ -189,28 +196,4 @@ func (l *lab) bareCosts(ctx context.Context, w workload) (b bare, err error) {
 	b.stop = median(stops)
 	b.stopRate, err = rate("DELETE", remove, ids[4:])
 	return b, err
-}
-
-// inPairs does n things, two at a time: more only queue up at the lock of
-// Podman's network.
-func inPairs(n int, do func(i int) error) error {
-	turns, errs := make(chan int), make(chan error, n)
-	for range 2 {
-		go func() {
-			for i := range turns {
-				errs <- do(i)
-			}
-		}()
-	}
-	for i := range n {
-		turns <- i
-	}
-	close(turns)
-	var first error
-	for range n {
-		if err := <-errs; err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
 }

@@ -89,7 +89,7 @@ func TestALostRequestOrAnswerChangesNothingInTheEnd(t *testing.T) {
 // it needs. fill takes these.
 func onSmallDisk(t *testing.T) (p *host.Host, fill, free func()) {
 	t.Helper()
-	p = mortal(t)
+	p = host.Own(t)
 	root := filepath.Join(p.Dir, "root")
 	p.Kill()
 	if err := os.RemoveAll(root); err != nil {
@@ -165,7 +165,7 @@ func TestAFullStorage(t *testing.T) {
 // layer can't be deleted (FAULTS, finding 6).
 func TestALockedStorage(t *testing.T) {
 	t.Parallel()
-	p := mortal(t)
+	p := host.Own(t)
 	s := task(config.KindService, server("locked", nil))
 	h := booted(t, p, s)
 	started(t, h, s)
@@ -193,7 +193,7 @@ func TestALockedStorage(t *testing.T) {
 // ports, and no list has their names.
 func TestALeftConmonIsNamed(t *testing.T) {
 	t.Parallel()
-	p := mortal(t)
+	p := host.Own(t)
 	w := server("dns", nil, published(8080))
 	h := booted(t, p, task(config.KindService, w))
 	database := filepath.Join(p.Dir, "root", "libpod", "bolt_state.db")
@@ -221,7 +221,7 @@ func TestOneBrokenContainerDoesNotHideTheOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // rootless, these mounts are in a namespace of Podman's own
 	}
-	p := mortal(t)
+	p := host.Own(t)
 	sound, sick := task(config.KindService, server("sound", nil)), task(config.KindService, server("sick", nil))
 	h := booted(t, p, sound, sick)
 	started(t, h, sound)
@@ -248,7 +248,7 @@ func TestOneBrokenContainerDoesNotHideTheOthers(t *testing.T) {
 // that is empty makes it forget everything. Neither is taken for an empty host.
 func TestADamagedDatabaseOfPodmans(t *testing.T) {
 	t.Parallel()
-	p := mortal(t)
+	p := host.Own(t)
 	s := task(config.KindService, server("forgotten", nil))
 	h := booted(t, p, s)
 	started(t, h, s)

@@ -191,7 +191,7 @@ func TestWhatAnotherBootgraphHasTakenAwayIsItsWill(t *testing.T) {
 }
 
 func TestEventsOfWhilePodmanWasAwayAreNotLost(t *testing.T) {
-	p := mortal(t)
+	p := host.Own(t)
 	s := task(config.KindService, server("kept-away", nil))
 	k, looked := kept(t, p, nobody, s)
 	at := started(t, k.Host, s)

@@ -12,24 +12,6 @@ import (
 	"bootgraph/testdata/host"
 )
 
-// mortal is a Podman of one test alone, which may be killed.
-func mortal(t *testing.T) *host.Host {
-	t.Helper()
-	p, err := host.Start(host.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := p.BuildImages(); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 func restarted(t *testing.T, p *host.Host) {
 	t.Helper()
 	if err := p.Restart(); err != nil {
@@ -38,7 +20,7 @@ func restarted(t *testing.T, p *host.Host) {
 }
 
 func TestABootGoesOnWhenPodmanComesBack(t *testing.T) {
-	p := mortal(t)
+	p := host.Own(t)
 	s := task(config.KindService, server("phoenix", map[string]string{"TCP": ":8080"}, published(8080)))
 	h := booted(t, p, s)
 	at := started(t, h, s)
@@ -81,7 +63,7 @@ func TestABootGoesOnWhenPodmanComesBack(t *testing.T) {
 // containers and containers that no start works on (FAULTS, 3). Whatever it
 // is, the next start makes it run.
 func TestStartConvergesAfterPodmanWasKilledInTheMiddle(t *testing.T) {
-	p := mortal(t)
+	p := host.Own(t)
 	s := task(config.KindService, server("victim", map[string]string{"TCP": ":8080"}))
 	h := booted(t, p, s)
 	for delay := time.Duration(0); delay < 250*time.Millisecond; delay += 20 * time.Millisecond {
@@ -107,7 +89,7 @@ func TestStartConvergesAfterPodmanWasKilledInTheMiddle(t *testing.T) {
 }
 
 func TestANameThatOnlyTheStorageKnowsIsTakenBackIfItIsOurs(t *testing.T) {
-	p := mortal(t)
+	p := host.Own(t)
 	w := server("ghost", nil)
 	s := task(config.KindService, w)
 	h := booted(t, p, s)

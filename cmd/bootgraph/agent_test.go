@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -97,6 +96,17 @@ func (s *serving) end(signal os.Signal) (code int, said string) {
 func (s *serving) ask(args ...string) (code int, out, said string) {
 	s.b.t.Helper()
 	return s.b.exec(append(args, "--agent", "unix:"+s.socket)...)
+}
+
+// apply begins one by the agent.
+func (s *serving) apply() *exec.Cmd {
+	s.b.t.Helper()
+	cmd := exec.Command(os.Args[0], "apply", "--progress", "json", "--agent", "unix:"+s.socket)
+	cmd.Args[0], cmd.Env = "bootgraph", s.b.env
+	if err := cmd.Start(); err != nil {
+		s.b.t.Fatal(err)
+	}
+	return cmd
 }
 
 // exec runs a command without naming the boot file.
@@ -349,11 +359,7 @@ func TestOneAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := exec.Command(os.Args[0], "apply", "--progress", "json", "--agent", "unix:"+s.socket)
-	first.Args[0], first.Env = "bootgraph", b.env
-	if err := first.Start(); err != nil {
-		t.Fatal(err)
-	}
+	first := s.apply()
 	for { // unknown, not serving, serving: the boot is in its foundation
 		answer, err := stream.Recv()
 		if err != nil {
@@ -449,11 +455,7 @@ func TestWhatIsBootedIsWatchedDuringTheNextApply(t *testing.T) {
 	}
 	b.write(strings.Replace(string(good), `TCP = ":5432 0s"`, `TCP = ":1"`, 1)) // never ready
 	foundation, api := s.becomes("beside-db"), s.becomes("beside-api")
-	apply := exec.Command(os.Args[0], "apply", "--agent", "unix:"+s.socket)
-	apply.Args[0], apply.Env = "bootgraph", b.env
-	if err := apply.Start(); err != nil {
-		t.Fatal(err)
-	}
+	apply := s.apply()
 	foundation(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	api(grpc_health_v1.HealthCheckResponse_SERVING)
 	if _, err := h.Podman(t.Context(), "rm", "--force", "--time=0", "beside-api"); err != nil {
@@ -480,25 +482,17 @@ func TestWhatIsBootedIsWatchedDuringTheNextApply(t *testing.T) {
 // TestStatusIsTheAgentsAfterAnApplyByHand, which has a journal of its own that
 // nobody goes on with.
 func TestStatusIsTheAgentsAfterAnApplyByHand(t *testing.T) {
-	h := mortal(t)
+	h := host.Own(t)
 	b := newBench(t, h, slowly("byhand", "0s"))
 	s := b.agent("--progress", "quiet")
 	s.until("READY=1")
 	if code, _, said := s.ask("apply", "--target", "byhand-db"); code != 0 { // a journal of a part
 		t.Fatalf("apply --agent exits with %d: %s", code, said)
 	}
-	killed := b.command("apply", "--progress", "json", "--replace", "byhand-db")
-	out, err := killed.StdoutPipe()
-	if err == nil {
-		err = killed.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), `"to":"blocked"`); {
-	}
-	_ = killed.Process.Kill() // what it has in its journal is never true again
-	_ = killed.Wait()
+	killed := b.apply("--replace", "byhand-db")
+	killed.untilState("byhand-db", scheduler.Blocked)
+	killed.signal(syscall.SIGKILL) // what it has in its journal is never true again
+	_ = killed.cmd.Wait()
 	s.becomes("byhand-db")(grpc_health_v1.HealthCheckResponse_SERVING)
 	if _, err := h.Podman(t.Context(), "stop", "byhand-web"); err != nil {
 		t.Fatal(err)

@@ -542,7 +542,7 @@ stage "foundation" {
 // TestPodmanThatGoesAway kills and stops the service of Podman in the middle
 // of a boot. The foundation keeps trying, and what comes out is whole.
 func TestPodmanThatGoesAway(t *testing.T) {
-	h := mortal(t)
+	h := host.Own(t)
 	text := fmt.Sprintf(`name = "gone"
 stage "foundation" {
   service "gone-a" {
@@ -630,22 +630,4 @@ stage "foundation" {
 			t.Errorf("plan exits with %d and says %s", code, said)
 		}
 	})
-}
-
-// mortal is a Podman of the test's own, whose service it may kill.
-func mortal(t *testing.T) *host.Host {
-	t.Helper()
-	h, err := host.Start(host.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := h.BuildImages(); err != nil {
-		t.Fatal(err)
-	}
-	return h
 }

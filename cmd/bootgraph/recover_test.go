@@ -19,7 +19,7 @@ import (
 // /run, and the boot file: once for recover, and once for an agent that has
 // nothing but the registry.
 func TestRiftComesBackAfterAPowerLoss(t *testing.T) {
-	h := mortal(t)
+	h := host.Own(t)
 	text, err := os.ReadFile("../../testdata/rift/boot.hcl")
 	if err != nil {
 		t.Fatal(err)

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -306,26 +304,10 @@ func TestADownByHandIsNotFought(t *testing.T) {
 // TestAKilledApplyIsNobodysWill: what it has removed, and what falls later.
 func TestAKilledApplyIsNobodysWill(t *testing.T) {
 	v := newSupervised(t, host.Shared(t), family("half"))
-	good, err := os.ReadFile(v.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Its db is replaced, and never becomes ready.
-	v.write(strings.Replace(string(good), `TCP = ":8080"`, `TCP = ":1"`, 1))
-	apply := v.command("apply", "--progress", "json")
-	out, err := apply.StdoutPipe()
-	if err == nil {
-		err = apply.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), `"to":"probing"`); {
-	}
-	if err := apply.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = apply.Wait()
+	apply := v.apply("--replace", "half-db")
+	apply.untilState("half-db", scheduler.Blocked) // while it lives, what it removes is its will
+	apply.signal(syscall.SIGKILL)
+	_ = apply.cmd.Wait()
 	v.podman("rm", "--force", "--time=0", "half-db") // as if it had been killed in the middle of replacing it
 	v.await("half-db", scheduler.Healthy)
 	v.podman("rm", "--force", "--time=0", "half-mail")
@@ -398,7 +380,7 @@ stage "foundation" {
 // TestSupervisionOutlivesPodman kills Podman's service, and containers while
 // it is away.
 func TestSupervisionOutlivesPodman(t *testing.T) {
-	h := mortal(t)
+	h := host.Own(t)
 	if _, err := h.Podman(t.Context(), "create", "--name=away-existing", host.Image); err != nil {
 		t.Fatal(err)
 	}

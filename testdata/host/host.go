@@ -162,19 +162,20 @@ func (h *Host) Podman(ctx context.Context, args ...string) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// command is podman on the private storage.
+// command is a command of podman.
 func (h *Host) command(ctx context.Context, args ...string) *exec.Cmd {
-	return h.run(ctx, append(h.podman(), args...))
+	return h.run(ctx, append(h.PodmanArgs(), args...))
 }
 
-func (h *Host) podman() []string {
+// PodmanArgs is podman on the private storage, without a command.
+func (h *Host) PodmanArgs() []string {
 	return []string{"podman", "--root", h.path("root"), "--runroot", h.path("runroot"), "--tmpdir", h.path("tmp")}
 }
 
 // Sh is a script for sh that finds in $PODMAN the command that Podman runs.
 func (h *Host) Sh(ctx context.Context, script string) *exec.Cmd {
 	cmd := h.run(ctx, []string{"sh", "-s"})
-	cmd.Env = append(cmd.Env, "PODMAN="+strings.Join(h.podman(), " "))
+	cmd.Env = append(cmd.Env, "PODMAN="+strings.Join(h.PodmanArgs(), " "))
 	cmd.Stdin = strings.NewReader(script)
 	return cmd
 }

@@ -37,6 +37,24 @@ func share(t testing.TB, o Options) *Host {
 	return h
 }
 
+// Own is a Host of one test alone, with its images: the test may kill it.
+func Own(t testing.TB) *Host {
+	t.Helper()
+	h, err := Start(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := h.BuildImages(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // Main is the TestMain of a package that uses Shared.
 func Main(m *testing.M) { Exit(m.Run()) }
 

@@ -193,11 +193,12 @@ func (d *daemon) add(e scheduler.Event) {
 	}
 }
 
-// tell is for every event there is. The caller holds telling.
+// tell is for every event there is. Clients wait for those of the agent, and
+// then find the same wherever else they look. The caller holds telling.
 func (d *daemon) tell(e scheduler.Event) {
-	d.agent.Add(e)
 	d.page.Add(e)
 	d.fold.Add(e)
+	d.agent.Add(e)
 	d.status(d.fold.Glance())
 }
 

@@ -143,8 +143,8 @@ func TestAFullStorage(t *testing.T) {
 		t.Errorf("stop: %v, and it is %s", err, mustFind(t, h, "full").State)
 	}
 	fill()
-	s.Service.Containers[0].Hostname = "elsewhere" // is to be replaced
-	if _, err := h.Start(t.Context(), s); code(err) != "no_space" {
+	s.Service.Containers[0].Hostname = "elsewhere"                                // is to be replaced
+	if _, err := h.Start(t.Context(), s); err != nil && code(err) != "no_space" { // what is removed may give enough back
 		t.Errorf("replace: %v", err)
 	}
 	free()

@@ -17,6 +17,23 @@ type bare struct {
 	list     time.Duration // of all containers of the workload, running
 }
 
+// middle has the median of each figure.
+func middle(list []bare) (b bare) {
+	of := func(figure func(bare) float64) float64 {
+		var values []float64
+		for _, v := range list {
+			values = append(values, figure(v))
+		}
+		return percentile(values, 50)
+	}
+	b.start = time.Duration(of(func(b bare) float64 { return float64(b.start) }))
+	b.initRate = of(func(b bare) float64 { return b.initRate })
+	b.stop = time.Duration(of(func(b bare) float64 { return float64(b.stop) }))
+	b.stopRate = of(func(b bare) float64 { return b.stopRate })
+	b.list = time.Duration(of(func(b bare) float64 { return float64(b.list) }))
+	return b
+}
+
 // path is the longest way through a boot whose stages are barriers: the delays
 // of the servers, and one step for each of them.
 func (w workload) path(step time.Duration) time.Duration {

@@ -50,6 +50,13 @@ func TestToStopTakesThePathBackOrWhatPodmanCanRemove(t *testing.T) {
 	}
 }
 
+func TestTheMiddleOfTheBareFiguresIsTakenOneByOne(t *testing.T) {
+	got := middle([]bare{{start: 3, initRate: 1, list: 9}, {start: 1, initRate: 3, list: 7}, {start: 2, initRate: 2, list: 8}})
+	if want := (bare{start: 2, initRate: 2, list: 8}); got != want {
+		t.Errorf("%+v instead of %+v", got, want)
+	}
+}
+
 func TestWhoBeganBeforeWhatItNeedsListenedIsEarly(t *testing.T) {
 	s := stamps{began: at(1, 200, 100, 600), listening: at(101, 500, 600, 700)}
 	if early, of := diamond.early(s); early != 1 || of != 3 { // c: 100 < 101

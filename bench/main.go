@@ -119,10 +119,17 @@ type series struct {
 
 func (s *series) run(ctx context.Context, runs, peerRuns int) (err error) {
 	s.results = map[*tool][]result{}
-	if s.bare, err = s.bareCosts(ctx, s.workload); err != nil {
-		return err
-	}
-	for i := range max(runs, peerRuns) {
+	var bares []bare
+	for i := range max(runs, peerRuns, 1) {
+		if err := s.clean(ctx); err != nil {
+			return err
+		}
+		b, err := s.bareCosts(ctx, s.workload)
+		if err != nil {
+			return err
+		}
+		bares = append(bares, b)
+		s.bare = middle(bares)
 		for _, t := range s.tools {
 			n := peerRuns
 			if t == s.tools[0] {

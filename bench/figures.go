@@ -14,7 +14,6 @@ type bare struct {
 	initRate float64       // a second
 	stop     time.Duration // and removal, of a container that runs
 	stopRate float64       // a second, removals included
-	list     time.Duration // of all containers of the workload, running
 }
 
 // middle has the median of each figure.
@@ -30,7 +29,6 @@ func middle(list []bare) (b bare) {
 	b.initRate = of(func(b bare) float64 { return b.initRate })
 	b.stop = time.Duration(of(func(b bare) float64 { return float64(b.stop) }))
 	b.stopRate = of(func(b bare) float64 { return b.stopRate })
-	b.list = time.Duration(of(func(b bare) float64 { return float64(b.list) }))
 	return b
 }
 

@@ -51,8 +51,8 @@ func TestToStopTakesThePathBackOrWhatPodmanCanRemove(t *testing.T) {
 }
 
 func TestTheMiddleOfTheBareFiguresIsTakenOneByOne(t *testing.T) {
-	got := middle([]bare{{start: 3, initRate: 1, list: 9}, {start: 1, initRate: 3, list: 7}, {start: 2, initRate: 2, list: 8}})
-	if want := (bare{start: 2, initRate: 2, list: 8}); got != want {
+	got := middle([]bare{{start: 3, initRate: 1, stop: 9}, {start: 1, initRate: 3, stop: 7}, {start: 2, initRate: 2, stop: 8}})
+	if want := (bare{start: 2, initRate: 2, stop: 8}); got != want {
 		t.Errorf("%+v instead of %+v", got, want)
 	}
 }

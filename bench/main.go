@@ -161,6 +161,7 @@ type result struct {
 	seen    []time.Time   // when bootgraph has found it ready
 	ready   time.Duration // from the call to when the last server listened
 	cold    cost
+	list    time.Duration // one list of all that runs
 	noop    cost
 	touched int           // containers that noop has started or made anew
 	restart time.Duration // as ready
@@ -260,6 +261,9 @@ func (s *series) noopBoot(ctx context.Context, t *tool, dir string, r *result) e
 	}
 	before, err := s.ids(ctx)
 	if err != nil {
+		return err
+	}
+	if r.list, err = s.list(ctx); err != nil {
 		return err
 	}
 	if r.noop, _, err = s.boot(ctx, t, dir, t.up, func() error { return nil }); err != nil {

@@ -159,7 +159,7 @@ func (l *lab) bareCosts(ctx context.Context, w workload) (b bare, err error) {
 	if b.initRate, err = rate("POST", "/containers/%s/init", ids); err != nil {
 		return b, err
 	}
-	var starts, lists []time.Duration
+	var starts []time.Duration
 	called := make([]time.Time, n)
 	for i := range n {
 		called[i] = time.Now()
@@ -176,14 +176,6 @@ func (l *lab) bareCosts(ctx context.Context, w workload) (b bare, err error) {
 		starts = append(starts, said.began[i].Sub(called[i]))
 	}
 	b.start = median(starts)
-	for range 10 {
-		began := time.Now()
-		if err := l.api(ctx, "GET", "/containers/json?all=true", nil, nil); err != nil {
-			return b, err
-		}
-		lists = append(lists, time.Since(began))
-	}
-	b.list = median(lists)
 	const remove = "/containers/%s?force=true&v=true"
 	var stops []time.Duration
 	for _, id := range ids[:4] {

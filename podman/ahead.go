@@ -19,10 +19,9 @@ import (
 
 // prepared is a container that Ahead has had to do with.
 type prepared struct {
-	id        string
-	startedAt time.Time // of its last run, before
-	created   bool      // by Ahead; else it was there
-	ready     bool      // initialized: a start is all it needs
+	id      string
+	created bool   // by Ahead; else it was there
+	found   *Found // as it was initialized: a start is all it needs; nil: it isn't
 }
 
 // Ahead prepares the containers of a task; see scheduler.Preparer. What was
@@ -50,7 +49,7 @@ func (h *Host) mayPrepare(s *config.Service) bool {
 		return false // ports and volumes go from an old container to a new one
 	}
 	for _, w := range s.Containers {
-		switch a := h.seen[w.Name]; {
+		switch a := h.seen[w.Name].action; {
 		case a == Create && h.images[w.Image] && w.Pull != config.PullAlways && len(w.Withheld) == 0:
 		case a == Start && s.Kind != config.KindJob: // to be put back it is stopped, and then its exit code is 0
 		default:
@@ -105,9 +104,9 @@ func mountsOf(file *config.File) map[string]int {
 }
 
 func (h *Host) prepareContainer(ctx context.Context, s *config.Service, w *config.Container) bool {
-	a, _ := h.expected(w.Name, true) // from now on, who doesn't find it prepared looks
+	seen, _ := h.expected(w.Name, true) // from now on, who doesn't find it prepared looks
 	var p prepared
-	switch a {
+	switch seen.action {
 	case Create:
 		id, err := h.create(ctx, s, w)
 		if err != nil {
@@ -122,20 +121,27 @@ func (h *Host) prepareContainer(ctx context.Context, s *config.Service, w *confi
 		if d := h.decide(w, s.Kind, f, h.asked(w.Name)); d.Conflict != nil || d.Action != Start {
 			return false
 		}
-		p = prepared{id: f.ID, startedAt: f.StartedAt}
+		p = prepared{id: f.ID}
 	}
+	// Where it will be found is looked up now, too: by its turn only the
+	// kernel has to be asked whether it runs.
 	err := h.do(ctx, call{what: "prepare " + w.Name, method: "POST", path: containerPath(p.id, "init"), limit: startLimit}, nil)
-	p.ready = err == nil
+	if err == nil {
+		p.found, err = h.inspect(ctx, p.id, w.Name)
+	}
+	if err != nil || p.found.State != "initialized" || p.found.Name != w.Name {
+		p.found = nil
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.prepared[w.Name] = p
-	return p.ready
+	return p.found != nil
 }
 
 func (h *Host) isPrepared(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.prepared[name].ready
+	return h.prepared[name].found != nil
 }
 
 // takePrepared is what Ahead has made of a container, once.
@@ -151,17 +157,23 @@ func (h *Host) takePrepared(name string) (p prepared, ok bool) {
 // and everything else is still to be tried.
 func (h *Host) startPrepared(ctx context.Context, w *config.Container) *Found {
 	p, ok := h.takePrepared(w.Name)
-	if !ok || !p.ready || h.asked(w.Name) {
+	if !ok || p.found == nil || h.asked(w.Name) {
 		return nil
 	}
+	began := time.Now()
 	if err := h.start(ctx, p.id, w.Name, w.Ports); err != nil {
 		return nil
 	}
-	f, err := h.inspect(ctx, p.id, w.Name)
-	if err != nil || f.Name != w.Name || !f.Running() && !f.ended() || f.StartedAt.Equal(p.startedAt) {
+	f := *p.found
+	f.State, f.StartedAt = "running", began
+	if h.runsOn(scheduler.Instance{ID: f.ID, StartedAt: f.StartedAt, PID: f.PID}) {
+		return &f
+	}
+	after, err := h.inspect(ctx, p.id, w.Name)
+	if err != nil || after.Name != w.Name || !after.Running() && !after.ended() || after.StartedAt.Equal(p.found.StartedAt) {
 		return nil
 	}
-	return f
+	return after
 }
 
 // PutBack undoes Ahead; see scheduler.Preparer. What can't be undone now is

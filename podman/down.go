@@ -14,16 +14,16 @@ import (
 // opposite of what a boot does to them, and stay. It returns the names of what
 // it has stopped or removed; what isn't there, or isn't ours, is passed over.
 //
+// found is a Snapshot taken just before: what somebody creates later under one
+// of the names has another ID, and is left alone.
+//
 // A container is stopped and removed in one call: Podman gives it its stop
 // timeout. When ctx ends, what has been begun is finished.
-func (h *Host) Down(ctx context.Context, t *scheduler.Task) (names []string, err error) {
+func (h *Host) Down(ctx context.Context, t *scheduler.Task, found Snapshot) (names []string, err error) {
 	ctx, end := grace(ctx)
 	defer end()
 	for _, w := range slices.Backward(t.Service.Containers) {
-		f, err := h.container(ctx, w.Name)
-		if err != nil {
-			return names, err
-		}
+		f := found.Container(w.Name)
 		if f == nil || notOurs(h.file.Name, f) != nil {
 			continue
 		}
@@ -33,10 +33,7 @@ func (h *Host) Down(ctx context.Context, t *scheduler.Task) (names []string, err
 		names = append(names, f.Name)
 	}
 	for _, name := range slices.Backward(t.Service.Existing) {
-		f, err := h.container(ctx, name)
-		if err != nil {
-			return names, err
-		}
+		f := found.Container(name)
 		if f == nil || !f.Running() {
 			continue
 		}

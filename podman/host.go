@@ -34,9 +34,9 @@ type Host struct {
 	keeping bool
 
 	mu      sync.Mutex
-	replace map[string]bool   // containers still to be replaced, because it was asked for
-	seen    map[string]Action // what there was to do before the boot, of containers not started yet
-	images  map[string]bool   // that have been seen here
+	replace map[string]bool  // containers still to be replaced, because it was asked for
+	seen    map[string]sight // what there was before the boot, of containers not started yet
+	images  map[string]bool  // that have been seen here
 
 	mounts    map[string]int      // of each volume; only read
 	replacing bool                // something is to be replaced
@@ -54,7 +54,7 @@ const (
 // NewHost makes a Host for the containers of a file; those of the services
 // named in replace are replaced once, whatever is found.
 func NewHost(client *Client, file *config.File, replace []string) *Host {
-	h := &Host{Client: client, file: file, stage: map[string]string{}, replace: map[string]bool{}, seen: map[string]Action{}, images: map[string]bool{}, mounts: mountsOf(file), prepared: map[string]prepared{}, pulls: make(chan struct{}, pullsMost)}
+	h := &Host{Client: client, file: file, stage: map[string]string{}, replace: map[string]bool{}, seen: map[string]sight{}, images: map[string]bool{}, mounts: mountsOf(file), prepared: map[string]prepared{}, pulls: make(chan struct{}, pullsMost)}
 	asked := map[string]bool{}
 	for _, name := range replace {
 		asked[name] = true
@@ -70,27 +70,33 @@ func NewHost(client *Client, file *config.File, replace []string) *Host {
 	return h
 }
 
+// sight is what Preflight has seen of a container, and what there was to do.
+type sight struct {
+	action Action
+	found  *Found // nil: there was none
+}
+
 // expect takes down what Preflight has seen. It saves looks where these decide
 // nothing: a name that was free is tried, and Podman refuses if it isn't any
 // more; an image that was there is taken to be there until a create says
-// otherwise. What is started, replaced or removed is looked at first in any
-// case.
-func (h *Host) expect(name string, a Action) {
+// otherwise; of what is kept the kernel says whether it still runs. What is
+// started, replaced or removed is looked at first in any case.
+func (h *Host) expect(name string, s sight) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seen[name] = a
-	h.replacing = h.replacing || a == Replace
+	h.seen[name] = s
+	h.replacing = h.replacing || s.action == Replace
 }
 
 // expected is what was seen of a container; once, take is set, and then never
 // again: whoever tries a second time looks.
-func (h *Host) expected(name string, take bool) (a Action, ok bool) {
+func (h *Host) expected(name string, take bool) (s sight, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if a, ok = h.seen[name]; take {
+	if s, ok = h.seen[name]; take {
 		delete(h.seen, name)
 	}
-	return a, ok
+	return s, ok
 }
 
 func (h *Host) asked(name string) bool {
@@ -129,12 +135,12 @@ func (h *Host) decide(w *config.Container, kind config.Kind, found *Found, repla
 // according to their pull policy.
 func (h *Host) Prepare(ctx context.Context, t *scheduler.Task) error {
 	for _, w := range t.Service.Containers {
-		switch a, ok := h.expected(w.Name, false); {
+		switch seen, ok := h.expected(w.Name, false); {
 		case h.isPrepared(w.Name):
 			continue
-		case ok && (a == Keep || a == Start):
+		case ok && (seen.action == Keep || seen.action == Start):
 			continue
-		case ok && a == Create && w.Pull != config.PullAlways && len(w.Withheld) == 0 && h.hasSeen(w.Image):
+		case ok && seen.action == Create && w.Pull != config.PullAlways && len(w.Withheld) == 0 && h.hasSeen(w.Image):
 			continue
 		}
 		found, err := h.look(ctx, w.Name)
@@ -207,8 +213,13 @@ func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Contai
 		return f, nil
 	}
 	force := h.asked(w.Name)
-	a, ok := h.expected(w.Name, true)
-	free := ok && a == Create && !force // its name was free
+	seen, ok := h.expected(w.Name, true)
+	if ok && seen.action == Keep && !force {
+		if f := h.runsAsListed(seen.found, w); f != nil {
+			return f, nil
+		}
+	}
+	free := ok && seen.action == Create && !force // its name was free
 	for try := 1; ; try++ {
 		var before *Found
 		var err error

@@ -123,11 +123,16 @@ func (c *Client) list(ctx context.Context, external bool) (Snapshot, error) {
 			ip, _ := netip.ParseAddr(p.HostIP) // "": all
 			f.Ports = append(f.Ports, config.Port{HostIP: ip, HostPort: p.HostPort, ContainerPort: p.ContainerPort, Range: max(p.Range, 1), Protocol: cmp.Or(p.Protocol, "tcp")})
 		}
+		slices.SortFunc(f.Ports, comparePorts)
 		slices.Sort(f.Networks)
 		found = append(found, f)
 	}
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return found, nil
+}
+
+func comparePorts(a, b config.Port) int {
+	return cmp.Or(cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.HostPort, b.HostPort))
 }
 
 // container returns the container of exactly that name, or nil. What Podman
@@ -182,9 +187,7 @@ func (c *Client) inspect(ctx context.Context, id, name string) (*Found, error) {
 			f.Ports = append(f.Ports, config.Port{HostIP: ip, HostPort: uint16(host), ContainerPort: uint16(port), Range: 1, Protocol: protocol})
 		}
 	}
-	slices.SortFunc(f.Ports, func(a, b config.Port) int {
-		return cmp.Or(cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.HostPort, b.HostPort))
-	})
+	slices.SortFunc(f.Ports, comparePorts)
 	for name, n := range a.NetworkSettings.Networks {
 		f.Networks = append(f.Networks, name)
 		for _, text := range []string{n.IPAddress, n.GlobalIPv6Address} {
@@ -201,8 +204,7 @@ func (c *Client) inspect(ctx context.Context, id, name string) (*Found, error) {
 // fate compares an instance with what is there now: the zero Cause if it
 // still runs, else what became of it. f is nil if there is no such container.
 func fate(was scheduler.Instance, f *Found) scheduler.Cause {
-	// A list has whole seconds only; two starts in one second differ in their PID.
-	same := f != nil && f.ID == was.ID && f.StartedAt.Unix() == was.StartedAt.Unix() && (was.PID == 0 || f.PID == 0 || was.PID == f.PID)
+	same := f != nil && f.ID == was.ID && sameRun(was, f)
 	switch {
 	case f == nil || f.ID != was.ID:
 		return scheduler.Cause{Code: "gone", Text: fmt.Sprintf("container %s has been removed", was.Container)}
@@ -218,6 +220,17 @@ func fate(was scheduler.Instance, f *Found) scheduler.Cause {
 		return scheduler.Cause{Code: "exited", Text: fmt.Sprintf("container %s %s", was.Container, f.exit())}
 	}
 	return scheduler.Cause{Code: "not_running", Text: fmt.Sprintf("container %s is %s", was.Container, f.State)}
+}
+
+// sameRun tells one run of a container from another, by its first process. Of
+// times a list has whole seconds only, and of what was started here it is known
+// when that was asked of Podman, which may have taken its time. Process IDs
+// don't come round again that soon.
+func sameRun(was scheduler.Instance, f *Found) bool {
+	if was.PID != 0 && f.PID != 0 {
+		return was.PID == f.PID && f.StartedAt.Sub(was.StartedAt).Abs() < startLimit
+	}
+	return f.StartedAt.Unix() == was.StartedAt.Unix()
 }
 
 // exit says how the last run ended.

@@ -62,7 +62,7 @@ func (h *Host) Preflight(ctx context.Context, services []*config.Service, found 
 				continue
 			}
 			w := s.Containers[i-len(s.Existing)]
-			h.expect(w.Name, d.Action)
+			h.expect(w.Name, sight{d.Action, found.Container(w.Name)})
 			if d.Action == Create || d.Action == Replace {
 				p.check(w)
 			}

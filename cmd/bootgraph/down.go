@@ -70,18 +70,17 @@ func (s *session) takeDown(ctx context.Context, command string, lockTimeout time
 func (s *session) down(ctx context.Context, volumes bool) error {
 	whole := len(s.plan.Tasks) == len(s.all.Tasks)
 	var stopped atomic.Bool
-	if whole {
+	found, err := s.host.Snapshot(ctx)
+	if err == nil && whole {
 		// What is not in the file any more may lean on what is; nothing in the
 		// file leans on it.
-		found, err := s.host.Snapshot(ctx)
-		if err == nil {
-			err = s.removeOrphans(ctx, found)
-		}
-		if err != nil {
-			return err
-		}
+		err = s.removeOrphans(ctx, found)
 	}
-	err := scheduler.Down(ctx, s.plan, s.stopWith(s.host.Down, &stopped))
+	if err != nil {
+		return err
+	}
+	stop := func(ctx context.Context, t *scheduler.Task) ([]string, error) { return s.host.Down(ctx, t, found) }
+	err = scheduler.Down(ctx, s.plan, s.stopWith(stop, &stopped))
 	if err == nil && whole {
 		err = s.host.RemoveNetworks(ctx)
 	}

@@ -1,0 +1,108 @@
+package podman
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"bootgraph/config"
+	"bootgraph/scheduler"
+)
+
+// A boot of what runs already looks at everything in one list. That lacks the
+// network of a container, and is old by the time its turn comes. The kernel has
+// both, for a hundredth of what it costs to ask Podman once more.
+
+// runsAsListed is a container that is to be kept, as a list had it, with what
+// the list lacks. Nil: the kernel can't tell, or it doesn't run any more, and
+// Podman is to be asked.
+func (c *Client) runsAsListed(f *Found, w *config.Container) *Found {
+	runs := c.runsOn(scheduler.Instance{ID: f.ID, StartedAt: f.StartedAt, PID: f.PID})
+	if !runs || strings.HasPrefix(w.NetworkMode, "container:") {
+		return nil // its ports are another's
+	}
+	whole := *f
+	onHost, err := sharesNetwork(f.PID)
+	switch {
+	case err != nil:
+		return nil
+	case onHost:
+		whole.NetworkMode = "host"
+	default:
+		if whole.Addresses, err = addressesOf(f.PID); err != nil {
+			return nil
+		}
+	}
+	return &whole
+}
+
+// sharesNetwork tells whether a process is on the network that we are on, see
+// network_namespaces(7).
+func sharesNetwork(pid int) (bool, error) {
+	its, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return false, err
+	}
+	ours, err := os.Readlink("/proc/self/ns/net")
+	return its == ours, err
+}
+
+// addressesOf are the addresses of the network that a process is on, but for
+// loopback and those that are good on one link only, sorted.
+func addressesOf(pid int) ([]netip.Addr, error) {
+	routes, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/fib_trie", pid))
+	if err != nil {
+		return nil, err
+	}
+	interfaces, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/if_inet6", pid))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6
+		return nil, err
+	}
+	list := append(localRoutes(string(routes)), globalAddresses(string(interfaces))...)
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.Compact(list), nil
+}
+
+// localRoutes finds a network's own IPv4 addresses in its routes: each has one
+// of its own, in the line after it (net/ipv4/fib_trie.c). There is no file of
+// addresses.
+//
+//	|-- 10.88.0.5
+//	   /32 host LOCAL
+func localRoutes(trie string) (list []netip.Addr) {
+	var last string
+	for line := range strings.Lines(trie) {
+		line = strings.TrimSpace(line)
+		if text, ok := strings.CutPrefix(line, "|-- "); ok {
+			last = text
+		}
+		if line == "/32 host LOCAL" {
+			if address, err := netip.ParseAddr(last); err == nil && !address.IsLoopback() {
+				list = append(list, address)
+			}
+		}
+	}
+	return list
+}
+
+// globalAddresses takes if_inet6 of proc_pid_net(5): the address, the number of
+// the interface, the length of the prefix, the scope, flags and the name.
+func globalAddresses(interfaces string) (list []netip.Addr) {
+	const global = "00"
+	for line := range strings.Lines(interfaces) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || fields[3] != global {
+			continue
+		}
+		bytes, err := hex.DecodeString(fields[0])
+		if address, ok := netip.AddrFromSlice(bytes); err == nil && ok {
+			list = append(list, address)
+		}
+	}
+	return list
+}

@@ -1,0 +1,118 @@
+package podman
+
+import (
+	"net/http"
+	"reflect"
+	"testing"
+
+	"bootgraph/config"
+	"bootgraph/scheduler"
+	"bootgraph/testdata/host"
+)
+
+// counter counts all requests.
+type counter struct {
+	http.RoundTripper
+	calls int
+}
+
+func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
+	c.calls++
+	return c.RoundTripper.RoundTrip(req)
+}
+
+// again is a Host of a later boot that has looked at everything, and the
+// counter of the requests that it makes from then on.
+func again(t *testing.T, before *Host, tasks ...*scheduler.Task) (*Host, *counter) {
+	t.Helper()
+	h := NewHost(before.Client, before.file, nil)
+	found, err := h.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var services []*config.Service
+	for _, task := range tasks {
+		services = append(services, task.Service)
+	}
+	if problems := h.Preflight(t.Context(), services, found); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	client := *h.Client
+	count := &counter{RoundTripper: client.http.Transport}
+	client.http = &http.Client{Transport: count}
+	h.Client = &client
+	return h, count
+}
+
+// What a list and the kernel tell of a container is what inspect would, but for
+// the fraction of a second of its start.
+func TestWhatRunsIsFoundByOneList(t *testing.T) {
+	p := host.Shared(t)
+	run(t, p, "network", "create", "--ipv6", "--subnet=10.97.1.0/24", "--subnet=fd97:1::/64", "listed-two")
+	run(t, p, "network", "create", "--ipv6", "--subnet=fd97:2::/64", "listed-six")
+	t.Cleanup(func() { run(t, p, "network", "rm", "--force", "listed-two", "listed-six") })
+	for name, change := range map[string]func(*config.Container){
+		"published":      published(8080),
+		"by itself":      func(*config.Container) {},
+		"on the host":    func(w *config.Container) { w.NetworkMode = "host" },
+		"with two ports": func(w *config.Container) { published(8080)(w); published(9090)(w) },
+		"on no network":  func(w *config.Container) { w.NetworkMode = "none" },
+		"on two stacks":  func(w *config.Container) { w.Networks = []string{"listed-two"} },
+		"on an IPv6 one": func(w *config.Container) { w.Networks = []string{"listed-six"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := task(config.KindService, server("listed", map[string]string{}, change))
+			first := booted(t, p, service)
+			want := started(t, first, service)
+			h, count := again(t, first, service)
+			got := started(t, h, service)
+			if count.calls > 0 {
+				t.Errorf("podman was asked %d times", count.calls)
+			}
+			if want[0].StartedAt.Unix() != got[0].StartedAt.Unix() {
+				t.Errorf("started at %s, not %s", got[0].StartedAt, want[0].StartedAt)
+			}
+			got[0].StartedAt = want[0].StartedAt
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("found\n%+v, and it is\n%+v", got, want)
+			}
+		})
+	}
+}
+
+func TestWhatHasEndedSinceTheListIsLookedAt(t *testing.T) {
+	for name, change := range map[string]func(*testing.T, *host.Host){
+		"killed":    func(t *testing.T, p *host.Host) { run(t, p, "kill", "since") },
+		"restarted": func(t *testing.T, p *host.Host) { run(t, p, "restart", "--time=0", "since") },
+		"removed":   func(t *testing.T, p *host.Host) { run(t, p, "rm", "--force", "--time=0", "since") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := host.Shared(t)
+			service := task(config.KindService, server("since", map[string]string{}))
+			first := booted(t, p, service)
+			started(t, first, service)
+			h, count := again(t, first, service)
+			change(t, p)
+			at := started(t, h, service)
+			if count.calls == 0 {
+				t.Error("podman was not asked")
+			}
+			if why, err := h.Look(t.Context(), at[0]); err != nil || !why.IsZero() {
+				t.Errorf("it does not run as %+v: %v %v", at[0], why, err)
+			}
+		})
+	}
+}
+
+func TestWhoSharesANetworkIsLookedAt(t *testing.T) {
+	p := host.Shared(t)
+	owner := task(config.KindService, server("shared-net", map[string]string{}, published(8080)))
+	guest := task(config.KindService, server("shared-guest", map[string]string{}, func(w *config.Container) { w.NetworkMode = "container:shared-net" }))
+	first := booted(t, p, owner, guest)
+	started(t, first, owner)
+	want := started(t, first, guest)
+	h, _ := again(t, first, owner, guest)
+	if got := started(t, h, guest); !reflect.DeepEqual(got, want) {
+		t.Errorf("found\n%+v, and it is\n%+v", got, want)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"syscall"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
@@ -15,6 +16,7 @@ type place struct {
 	port      uint16           // the container's
 	published bool             // the addresses are the host's, and something forwards from there
 	addresses []netip.AddrPort // to dial, in this order; empty: it can't be dialled
+	network   *network         // that knows whether somebody listens; nil: nobody knows
 }
 
 // locate finds the port a check is about. Only TCP is looked for: a mapping of
@@ -71,8 +73,12 @@ func mapped(ports []config.Port, port uint16) (addresses []netip.AddrPort) {
 
 // dial connects to the first of the addresses that accepts. The error is that
 // of the first address, the one that causes and names speak of. Nothing is
-// resolved, and no proxy is asked.
+// resolved, and no proxy is asked. While the kernel knows that nobody listens
+// there, it would be refused.
 func (l place) dial(ctx context.Context) (net.Conn, error) {
+	if listens, known := l.network.listens(l); known && !listens {
+		return nil, syscall.ECONNREFUSED
+	}
 	var first error
 	for _, address := range l.addresses {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address.String())

@@ -26,7 +26,7 @@ import (
 // is thrown away and not left to grpc-go to mend: that would dial at times of
 // its own and answer a probe at once with what it saw last, and so the probe at
 // the deadline with the past.
-func grpcProbe(h *config.Health, at []scheduler.Instance) (ask probe, hangUp func()) {
+func grpcProbe(h *config.Health, at []scheduler.Instance, n *network) (ask probe, hangUp func()) {
 	var conn *grpc.ClientConn
 	var first net.Conn // that it is made of
 	hangUp = func() {
@@ -36,10 +36,13 @@ func grpcProbe(h *config.Health, at []scheduler.Instance) (ask probe, hangUp fun
 			conn = nil
 		}
 	}
-	ask = func(ctx context.Context, _ bool) error {
+	ask = func(ctx context.Context, last bool) error {
 		l, err := locate(h, at)
 		if err != nil {
 			return err
+		}
+		if !last {
+			l.network = n
 		}
 		if conn == nil {
 			if err := l.dialable(); err != nil {

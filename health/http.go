@@ -23,12 +23,15 @@ const (
 // httpProbe passes when the status is one of h.Status and the body matches.
 // Each probe has a connection of its own, made and closed: it takes
 // milliseconds, and nothing is left to go stale between two probes.
-func httpProbe(h *config.Health, at []scheduler.Instance) probe {
+func httpProbe(h *config.Health, at []scheduler.Instance, n *network) probe {
 	body := regexp.MustCompile(h.Body) // config has tried it
-	return func(ctx context.Context, _ bool) error {
+	return func(ctx context.Context, last bool) error {
 		l, err := locate(h, at)
 		if err != nil {
 			return err
+		}
+		if !last {
+			l.network = n
 		}
 		if err := l.dialable(); err != nil {
 			return err

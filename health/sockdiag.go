@@ -3,21 +3,47 @@ package health
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
 // The kernel's tables as files are walked from one end to the other, 5 to 10 ms
 // of CPU where memory, and so the tables, are large. sock_diag(7) finds one
-// connection at once, if only in the network of this process.
+// socket at once, in microseconds, in the network where it was opened.
 
-// sockDiag asks the kernel for connections of this host.
+// sockDiag asks the kernel for sockets of one network.
 type sockDiag struct{ fd int }
 
+// openSockDiag is for the network that this process is on.
 func openSockDiag() (*sockDiag, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
-	return &sockDiag{fd}, err
+	if err != nil {
+		return nil, err
+	}
+	return &sockDiag{fd}, nil
+}
+
+// openSockDiagOf is for the network that another process is on. It takes
+// CAP_SYS_ADMIN, setns(2).
+func openSockDiagOf(pid int) (d *sockDiag, err error) {
+	namespace, err := unix.Open(fmt.Sprintf("/proc/%d/ns/net", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(namespace)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and need not find back
+		if err = unix.Setns(namespace, unix.CLONE_NEWNET); err == nil {
+			d, err = openSockDiag()
+		}
+	}()
+	<-done
+	return d, err
 }
 
 func (d *sockDiag) close() { unix.Close(d.fd) }
@@ -25,14 +51,67 @@ func (d *sockDiag) close() { unix.Close(d.fd) }
 const (
 	sockDiagByFamily = 20 // linux/sock_diag.h
 	inetDiagRequest  = 56 // bytes, struct inet_diag_req_v2 of linux/inet_diag.h
+	inetDiagMessage  = 72 // bytes, struct inet_diag_msg
 	tcpEstablished   = 1  // linux/tcp_states.h
+	tcpListen        = 10
 )
 
-var errNoSocket = errors.New("there is no such connection")
+var errNoSocket = errors.New("there is no such socket")
 
 // established finds the socket of a connection by the address of either end. A
 // kernel without sock_diag has none.
-func (d *sockDiag) established(local, remote netip.AddrPort) (s socket, err error) {
+func (d *sockDiag) established(local, remote netip.AddrPort) (socket, error) {
+	state, inode, err := d.find(local, remote)
+	if err == nil && state != tcpEstablished { // the kernel's second choice is who listens there
+		err = errNoSocket
+	}
+	if err != nil {
+		return socket{}, err
+	}
+	return socket{local: local, remote: remote, inode: inode}, nil
+}
+
+// listens tells whether a socket listens for what comes to an address, be it
+// for all addresses. An error is that the kernel can't tell.
+func (d *sockDiag) listens(at netip.AddrPort) (bool, error) {
+	nobody := netip.IPv6Unspecified()
+	if at.Addr().Is4() {
+		nobody = netip.IPv4Unspecified()
+	}
+	state, _, err := d.find(at, netip.AddrPortFrom(nobody, 0))
+	if errors.Is(err, errNoSocket) {
+		return false, nil
+	}
+	return state == tcpListen, err
+}
+
+// find is what the kernel would give a packet to that came from remote.
+func (d *sockDiag) find(local, remote netip.AddrPort) (state byte, inode uint64, err error) {
+	if err := unix.Sendto(d.fd, request(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return 0, 0, err
+	}
+	answer := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(d.fd, answer, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	header, body := answer[:unix.SizeofNlMsghdr], answer[unix.SizeofNlMsghdr:max(n, unix.SizeofNlMsghdr)]
+	switch kind := binary.NativeEndian.Uint16(header[4:]); {
+	case kind == unix.NLMSG_ERROR && len(body) >= 4:
+		err = unix.Errno(-int32(binary.NativeEndian.Uint32(body)))
+		if errors.Is(err, unix.ENOENT) {
+			err = errNoSocket
+		}
+		return 0, 0, err
+	case kind != sockDiagByFamily || len(body) < inetDiagMessage:
+		return 0, 0, fmt.Errorf("the kernel's answer is of kind %d, %d bytes", kind, n)
+	}
+	// struct inet_diag_msg: family, state, …, and the inode at its end.
+	return body[1], uint64(binary.NativeEndian.Uint32(body[68:])), nil
+}
+
+// request asks for one socket of any state.
+func request(local, remote netip.AddrPort) []byte {
 	family := byte(unix.AF_INET6)
 	if local.Addr().Is4() {
 		family = unix.AF_INET
@@ -43,7 +122,7 @@ func (d *sockDiag) established(local, remote netip.AddrPort) (s socket, err erro
 	binary.NativeEndian.PutUint16(q[6:], unix.NLM_F_REQUEST)
 	body := q[unix.SizeofNlMsghdr:]
 	body[0], body[1] = family, unix.IPPROTO_TCP
-	binary.NativeEndian.PutUint32(body[4:], 1<<tcpEstablished)
+	binary.NativeEndian.PutUint32(body[4:], 1<<tcpEstablished|1<<tcpListen)
 	binary.BigEndian.PutUint16(body[8:], local.Port())
 	binary.BigEndian.PutUint16(body[10:], remote.Port())
 	copy(body[12:28], local.Addr().AsSlice())
@@ -51,22 +130,5 @@ func (d *sockDiag) established(local, remote netip.AddrPort) (s socket, err erro
 	for i := 48; i < 56; i++ {
 		body[i] = 0xff // no cookie: any
 	}
-	if err := unix.Sendto(d.fd, q, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return s, err
-	}
-	answer := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(d.fd, answer, 0)
-	if err != nil {
-		return s, err
-	}
-	// struct inet_diag_msg: family, state, …, and the inode at its end.
-	const message = 72
-	if answer = answer[:n]; n < unix.SizeofNlMsghdr+message || binary.NativeEndian.Uint16(answer[4:]) != sockDiagByFamily {
-		return s, errNoSocket
-	}
-	body = answer[unix.SizeofNlMsghdr:]
-	if body[1] != tcpEstablished { // the kernel's second choice is who listens there
-		return s, errNoSocket
-	}
-	return socket{local: local, remote: remote, inode: uint64(binary.NativeEndian.Uint32(body[68:]))}, nil
+	return q
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -25,22 +24,25 @@ const holdTime = 300 * time.Millisecond
 //
 // That a connection is accepted proves nothing: rootless Podman's forwarder
 // accepts for a container that does not listen yet, and conmon keeps published
-// ports open for one whose NAT rule is gone. So a dial, which costs next to
-// nothing, is only asked whether it is worth looking for the proof: a connection
-// to the container's own address, with nobody in between, or else the socket
-// table of its network, which costs the kernel 5 to 10 ms of CPU.
-// What is not published is there for the container's neighbours, and the table
+// ports open for one whose NAT rule is gone. The proof is the socket that
+// listens in the container's network. The kernel finds it at once where we may
+// ask there; the table of all, which anybody may read, costs it 5 to 10 ms of
+// CPU, so then a dial is asked first whether it is worth that.
+// What is not published is there for the container's neighbours, and the socket
 // alone tells: rootless, its addresses can't be dialled, and rootful must not
 // give another answer.
-func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
+func tcpProbe(h *config.Health, at []scheduler.Instance, n *network) probe {
 	return func(ctx context.Context, last bool) error {
 		l, err := locate(h, at)
 		if err != nil {
 			return err
 		}
+		if !last { // which takes the long road: there is more to tell
+			l.network = n
+		}
 		if !l.published && !l.at.HostNetwork {
-			if sockets, err := listening(l.at.PID); err == nil {
-				return l.judge(sockets)
+			if answer, known := l.inside(); known {
+				return answer
 			}
 		}
 		if err := l.dialable(); err != nil {
@@ -57,7 +59,7 @@ func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
 			return refused
 		}
 		defer conn.Close()
-		if l.published && l.accepts(ctx) {
+		if listens, _ := l.network.listens(l); listens {
 			return l.forwarded(conn)
 		}
 		if sockets, err := listening(l.at.PID); err == nil {
@@ -70,28 +72,19 @@ func tcpProbe(h *config.Health, at []scheduler.Instance) probe {
 	}
 }
 
-// accepts tells whether the container itself accepts a connection, at an address
-// that this host has a link to: what is further away, a gateway may answer for.
-// False proves nothing.
-func (l place) accepts(ctx context.Context) bool {
-	if !l.at.Reachable || len(l.at.Addresses) == 0 {
-		return false
+// inside is the answer where a port is not published, and whether it is known.
+func (l place) inside() (answer error, known bool) {
+	switch listens, known := l.network.listens(l); {
+	case listens:
+		return nil, true
+	case known:
+		return fail("not_listening", "nothing listens on the port"), true
 	}
-	links, err := links()
+	sockets, err := listening(l.at.PID)
 	if err != nil {
-		return false
+		return nil, false
 	}
-	for _, address := range l.at.Addresses {
-		if !slices.ContainsFunc(links, func(link netip.Prefix) bool { return link.Contains(address) }) {
-			continue
-		}
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", netip.AddrPortFrom(address, l.port).String())
-		if err == nil {
-			conn.Close()
-			return true
-		}
-	}
-	return false
+	return l.judge(sockets), true
 }
 
 // behind tells by the socket table what is behind a port that can't be

@@ -120,6 +120,66 @@ func TestTCPOfAPortThatIsNotPublished(t *testing.T) {
 	})
 }
 
+// What the kernel tells at once has to be what its table tells.
+func TestTheKernelKnowsWhoListensInAContainer(t *testing.T) {
+	for _, c := range []struct {
+		listens           string
+		outside, fromHere bool // for who comes by its address; for its own network, too
+	}{
+		{"0.0.0.0:8443", true, true},
+		{"[::]:8443", true, true},
+		{"10.1.2.3:8443", true, true},
+		{"127.0.0.1:8443", false, true},
+		{"[::1]:8443", false, true},
+		{"0.0.0.0:9090", false, false},
+		{"10.1.2.4:8443", false, false},
+		{"idle", false, false},
+	} {
+		t.Run(c.listens, func(t *testing.T) {
+			at := container("c")
+			at.Addresses, at.Reachable = []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")}, true
+			at.PID, _ = process(t, syscall.CLONE_NEWNET, c.listens)
+			for published, want := range map[bool]bool{true: c.outside, false: c.fromHere} {
+				n := &network{}
+				defer n.close()
+				got, known := n.listens(place{at: at, port: 8443, published: published})
+				if !known || got != want {
+					t.Errorf("published %t: listens %t, known %t", published, got, known)
+				}
+			}
+		})
+	}
+	t.Run("gone", func(t *testing.T) {
+		at := container("c")
+		at.Addresses, at.Reachable, at.PID = []netip.Addr{netip.MustParseAddr("10.1.2.3")}, true, 1<<22+1 // more than there can be
+		if listens, known := (&network{}).listens(place{at: at, port: 8443}); listens || known {
+			t.Errorf("listens %t, known %t", listens, known)
+		}
+	})
+}
+
+// A port that nobody listens on is found out without a dial, which would be
+// accepted here.
+func TestWhatNobodyListensOnIsNotDialled(t *testing.T) {
+	dialled := make(chan bool, 1)
+	at := published(listenOn(t, "127.0.0.1:0", func(net.Conn) { dialled <- true }))
+	at.Addresses, at.Reachable = []netip.Addr{netip.MustParseAddr("10.1.2.3")}, true
+	at.PID, _ = process(t, syscall.CLONE_NEWNET, "idle")
+	for _, kind := range []string{config.HealthTCP, config.HealthGRPC, config.HealthHTTP} {
+		h := tcpCheck
+		h.Kind, h.Path, h.Method, h.Timeout = kind, "/", "GET", time.Second
+		ask, hangUp := New(&fake{}).probeOf(&h, []scheduler.Instance{at})
+		err := ask(t.Context(), false)
+		hangUp()
+		same(t, codeOf(err), "refused")
+	}
+	select {
+	case <-dialled:
+		t.Error("it was dialled")
+	default:
+	}
+}
+
 // Where the socket table is out of reach (a remote Podman), a connection has to
 // stay open to be believed.
 func TestTCPHoldsTheConnectionWhereThereIsNoSocketTable(t *testing.T) {

@@ -1,0 +1,82 @@
+package health
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+
+	"bootgraph/scheduler"
+)
+
+// network is what the kernel tells of the network of a container: whether
+// somebody listens there. That takes microseconds, where a dial, through NAT
+// and refused, takes a hundred of them, so that what is about to be ready can be
+// looked for more often. Its zero value is ready for use; it is for one check,
+// and so for one container.
+type network struct {
+	diag   *sockDiag
+	failed bool // the kernel can't be asked
+}
+
+// listens tells whether the container listens on the port, and whether that is
+// known.
+func (n *network) listens(l place) (listens, known bool) {
+	if n == nil || n.failed || !l.at.Reachable || l.at.HostNetwork || l.at.PID <= 0 || len(l.at.Addresses) == 0 {
+		return false, false
+	}
+	if n.diag == nil {
+		n.diag = diagOf(l.at)
+		n.failed = n.diag == nil
+	}
+	addresses := l.at.Addresses
+	if !l.published { // then its neighbours ask, and itself
+		addresses = append([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, addresses...)
+	}
+	for _, address := range addresses {
+		if n.failed {
+			break
+		}
+		found, err := n.diag.listens(netip.AddrPortFrom(address, l.port))
+		if found {
+			return true, true
+		}
+		n.failed = err != nil
+	}
+	return false, !n.failed
+}
+
+func (n *network) close() {
+	if n.diag != nil {
+		n.diag.close()
+		n.diag = nil
+	}
+}
+
+// diagOf asks in the network of a container; nil if that can't be done.
+func diagOf(at scheduler.Instance) *sockDiag {
+	if !diagWorks() {
+		return nil
+	}
+	d, err := openSockDiagOf(at.PID)
+	if err != nil {
+		return nil
+	}
+	return d
+}
+
+// diagWorks tells whether the kernel has sock_diag: to one that hasn't, every
+// socket is one that doesn't exist.
+var diagWorks = sync.OnceValue(func() bool {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	d, err := openSockDiag()
+	if err != nil {
+		return false
+	}
+	defer d.close()
+	found, err := d.listens(addrPort(l.Addr()))
+	return found && err == nil
+})

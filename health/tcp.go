@@ -37,11 +37,11 @@ func tcpProbe(h *config.Health, at []scheduler.Instance, n *network) probe {
 		if err != nil {
 			return err
 		}
-		if !last { // which takes the long road: there is more to tell
+		if !last { // which has more to tell of what is refused
 			l.network = n
 		}
 		if !l.published && !l.at.HostNetwork {
-			if answer, known := l.inside(); known {
+			if answer, known := l.inside(n, last); known {
 				return answer
 			}
 		}
@@ -59,7 +59,7 @@ func tcpProbe(h *config.Health, at []scheduler.Instance, n *network) probe {
 			return refused
 		}
 		defer conn.Close()
-		if listens, _ := l.network.listens(l); listens {
+		if listens, _ := n.listens(l); listens {
 			return l.forwarded(conn)
 		}
 		if sockets, err := listening(l.at.PID); err == nil {
@@ -73,11 +73,11 @@ func tcpProbe(h *config.Health, at []scheduler.Instance, n *network) probe {
 }
 
 // inside is the answer where a port is not published, and whether it is known.
-func (l place) inside() (answer error, known bool) {
-	switch listens, known := l.network.listens(l); {
+func (l place) inside(n *network, last bool) (answer error, known bool) {
+	switch listens, known := n.listens(l); {
 	case listens:
 		return nil, true
-	case known:
+	case known && !last:
 		return fail("not_listening", "nothing listens on the port"), true
 	}
 	sockets, err := listening(l.at.PID)

@@ -30,6 +30,7 @@ func (s *series) rest(ctx context.Context) (line string, err error) {
 	}
 	cmd := s.command(ctx, "bootgraph", "agent", "--progress", "quiet")
 	cmd.Dir = dir
+	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}

@@ -168,7 +168,7 @@ func (p *Prober) prove(ctx context.Context, t *scheduler.Task, at []scheduler.In
 		return err
 	}
 	look := func(ctx context.Context, _ bool) error { return p.look(ctx, at) }
-	return poll(ctx, running, deadline, look, func(err error) { notes.set(len(checks), err) })
+	return poll(ctx, running, deadline, look, nil, func(err error) { notes.set(len(checks), err) })
 }
 
 // notes tells why a task is not ready, as the checks see it at the moment.
@@ -213,29 +213,30 @@ func (p *Prober) check(ctx context.Context, t *scheduler.Task, h *config.Health,
 	if h.Kind == config.HealthLog {
 		return labelled(h, p.follow(ctx, h, at, deadline, tell))
 	}
-	ask, hangUp := p.probeOf(h, at)
+	ask, news, hangUp := p.probeOf(h, at)
 	defer hangUp()
-	return labelled(h, poll(ctx, h, deadline, p.timed(t, ask), tell))
+	return labelled(h, poll(ctx, h, deadline, p.timed(t, ask), news, tell))
 }
 
 // probeOf is the probe of a check that asks; one that follows the log doesn't.
-// hangUp gives back what it holds.
-func (p *Prober) probeOf(h *config.Health, at []scheduler.Instance) (ask probe, hangUp func()) {
+// news, if not nil, has a token when it may pass now. hangUp gives back what it
+// holds.
+func (p *Prober) probeOf(h *config.Health, at []scheduler.Instance) (ask probe, news <-chan struct{}, hangUp func()) {
 	n := &network{}
 	switch h.Kind {
 	case config.HealthTCP:
-		return tcpProbe(h, at, n), n.close
+		return tcpProbe(h, at, n), nil, n.close
 	case config.HealthGRPC:
-		ask, hangUp := grpcProbe(h, at, n)
-		return ask, func() { hangUp(); n.close() }
+		ask, news, hangUp := grpcProbe(h, at, n)
+		return ask, news, func() { hangUp(); n.close() }
 	case config.HealthHTTP:
-		return httpProbe(h, at, n), n.close
+		return httpProbe(h, at, n), nil, n.close
 	case config.HealthExec:
-		return p.execProbe(h, at), func() {}
+		return p.execProbe(h, at), nil, func() {}
 	case config.HealthPodman:
-		return p.podmanProbe(h, at), func() {}
+		return p.podmanProbe(h, at), nil, func() {}
 	case config.HealthNone:
-		return p.runningProbe(h, at), func() {}
+		return p.runningProbe(h, at), nil, func() {}
 	}
 	panic(fmt.Sprintf("health: a check of kind %q", h.Kind)) // config lets none pass
 }
@@ -263,8 +264,8 @@ type probe func(ctx context.Context, last bool) error
 
 // poll probes until h.Successes probes in a row have passed, or ctx ends, or
 // the deadline has passed and the probe made then did not pass either. said
-// gets each answer.
-func poll(ctx context.Context, h *config.Health, deadline time.Time, ask probe, said func(error)) error {
+// gets each answer. news cuts a pause short.
+func poll(ctx context.Context, h *config.Health, deadline time.Time, ask probe, news <-chan struct{}, said func(error)) error {
 	pace := paceOf(h)
 	passes := 0
 	for {
@@ -296,7 +297,7 @@ func poll(ctx context.Context, h *config.Health, deadline time.Time, ask probe, 
 		if last {
 			return err
 		}
-		if !sleep(ctx, min(pace.after(err, time.Since(now)), time.Until(deadline))) {
+		if !sleepUntil(ctx, min(pace.after(err, time.Since(now)), time.Until(deadline)), news) {
 			return ctx.Err()
 		}
 	}
@@ -394,11 +395,16 @@ func timedOut(ctx context.Context, err error) bool {
 }
 
 // sleep waits, and reports false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+func sleep(ctx context.Context, d time.Duration) bool { return sleepUntil(ctx, d, nil) }
+
+// sleepUntil is sleep until there is news, at most.
+func sleepUntil(ctx context.Context, d time.Duration, news <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-news:
 		return true
 	case <-ctx.Done():
 		return false

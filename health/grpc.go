@@ -26,14 +26,20 @@ import (
 // is thrown away and not left to grpc-go to mend: that would dial at times of
 // its own and answer a probe at once with what it saw last, and so the probe at
 // the deadline with the past.
-func grpcProbe(h *config.Health, at []scheduler.Instance, n *network) (ask probe, hangUp func()) {
+//
+// What is up and not yet SERVING is watched besides, where the server can that:
+// news has a token when it is SERVING. It is only a hint to ask at once, since
+// Watch is no answer of now.
+func grpcProbe(h *config.Health, at []scheduler.Instance, n *network) (ask probe, news <-chan struct{}, hangUp func()) {
 	var conn *grpc.ClientConn
 	var first net.Conn // that it is made of
+	watch := grpcWatch{service: h.Service, news: make(chan struct{}, 1)}
 	hangUp = func() {
 		if conn != nil {
 			conn.Close()
 			first.Close() // it may never have been taken
 			conn = nil
+			watch.end()
 		}
 	}
 	ask = func(ctx context.Context, last bool) error {
@@ -64,10 +70,12 @@ func grpcProbe(h *config.Health, at []scheduler.Instance, n *network) (ask probe
 		switch s := status.Convert(err); s.Code() {
 		case codes.OK:
 			if answer.Status != healthpb.HealthCheckResponse_SERVING {
+				watch.begin(conn)
 				return fail("not_serving", "the server answers %s", answer.Status)
 			}
 			return nil
 		case codes.NotFound:
+			watch.begin(conn)
 			return fail("grpc_not_found", "the server knows no service %q", h.Service)
 		case codes.Unimplemented:
 			return fail("grpc_unimplemented", "the server does not implement grpc.health.v1.Health")
@@ -79,7 +87,62 @@ func grpcProbe(h *config.Health, at []scheduler.Instance, n *network) (ask probe
 			return fail("grpc_error", "the server answers %s: %s", s.Code(), clean(s.Message()))
 		}
 	}
-	return ask, hangUp
+	return ask, watch.news, hangUp
+}
+
+// grpcWatch follows what a server says of itself over one connection, until it
+// says SERVING. That is believed once: who says so again and again is not asked
+// the more often.
+type grpcWatch struct {
+	service string
+	news    chan struct{}
+	cancel  context.CancelFunc // nil: it does not watch
+	done    chan struct{}
+}
+
+// begin is called when the server has answered, with a connection that works.
+func (w *grpcWatch) begin(conn *grpc.ClientConn) {
+	if w.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel, w.done = cancel, make(chan struct{})
+	go func() {
+		defer close(w.done)
+		if !serves(ctx, conn, w.service) {
+			return
+		}
+		select {
+		case w.news <- struct{}{}:
+		default:
+		}
+	}()
+}
+
+// serves waits until the server says so; it never does if it doesn't implement
+// Watch.
+func serves(ctx context.Context, conn *grpc.ClientConn, service string) bool {
+	stream, err := healthpb.NewHealthClient(conn).Watch(ctx, &healthpb.HealthCheckRequest{Service: service})
+	if err != nil {
+		return false
+	}
+	for {
+		said, err := stream.Recv()
+		if err != nil {
+			return false
+		}
+		if said.Status == healthpb.HealthCheckResponse_SERVING {
+			return true
+		}
+	}
+}
+
+func (w *grpcWatch) end() {
+	if w.cancel != nil {
+		w.cancel()
+		<-w.done
+		w.cancel = nil
+	}
 }
 
 // grpcClient makes a client of a connection; when that breaks, of another one.

@@ -3,8 +3,10 @@ package health
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,7 +24,7 @@ import (
 )
 
 // grpcServer serves until the test ends.
-func grpcServer(t *testing.T, l net.Listener, secure *tls.Config, health healthpb.HealthServer) netip.AddrPort {
+func grpcServer(t testing.TB, l net.Listener, secure *tls.Config, health healthpb.HealthServer) netip.AddrPort {
 	t.Helper()
 	var options []grpc.ServerOption
 	if secure != nil {
@@ -38,7 +40,7 @@ func grpcServer(t *testing.T, l net.Listener, secure *tls.Config, health healthp
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-func loopback(t *testing.T) net.Listener {
+func loopback(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(t, err)
@@ -211,4 +213,91 @@ func TestGRPCAsksNoProxy(t *testing.T) {
 	}
 	address := grpcServer(t, loopback(t), nil, serving(healthpb.HealthCheckResponse_SERVING))
 	same(t, probeNow(t, &fake{}, config.Health{Kind: config.HealthGRPC, Port: 8443}, published(address)), "passed")
+}
+
+// A server that says by Watch that it is ready is asked at once, and not when
+// the next probe is due; that it says so alone proves nothing.
+func TestGRPCIsAskedAtOnceWhenTheServerSaysThatItServes(t *testing.T) {
+	h := config.Health{Kind: config.HealthGRPC, Port: 8443, Interval: time.Hour, Timeout: time.Second, Successes: 1}
+	for name, c := range map[string]struct {
+		watch string // the service that is watched
+		first func(*grpchealth.Server)
+	}{
+		"NOT_SERVING":     {"", func(s *grpchealth.Server) { s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING) }},
+		"no such service": {"late", func(*grpchealth.Server) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := grpchealth.NewServer()
+			c.first(server)
+			h := h
+			h.Service = c.watch
+			at := published(grpcServer(t, loopback(t), nil, server))
+			o := New(&fake{}).Await(t.Context(), service(h), []scheduler.Instance{at}, time.Now().Add(time.Hour), func(scheduler.Cause) {
+				server.SetServingStatus(c.watch, healthpb.HealthCheckResponse_SERVING)
+			})
+			same(t, say(o), "passed")
+		})
+	}
+}
+
+// boaster says SERVING by Watch as often as it can, and NOT_SERVING when asked.
+type boaster struct {
+	healthpb.UnimplementedHealthServer
+	asked atomic.Int32
+}
+
+func (b *boaster) Check(context.Context, *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	b.asked.Add(1)
+	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}, nil
+}
+
+func (b *boaster) Watch(_ *healthpb.HealthCheckRequest, s healthpb.Health_WatchServer) error {
+	for s.Send(&healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}) == nil {
+	}
+	return nil
+}
+
+func TestGRPCIsNotAskedMoreByAServerThatBoasts(t *testing.T) {
+	b := &boaster{}
+	h := config.Health{Kind: config.HealthGRPC, Port: 8443, Interval: 200 * time.Millisecond, Timeout: time.Second, Successes: 1}
+	at := published(grpcServer(t, loopback(t), nil, b))
+	o := New(&fake{}).Await(t.Context(), service(h), []scheduler.Instance{at}, time.Now().Add(time.Second), quiet)
+	same(t, o.Cause.Code, "not_serving")
+	if n := b.asked.Load(); n > 8 {
+		t.Errorf("it was asked %d times in a second", n)
+	}
+}
+
+// How long after the server says SERVING the service is found ready: by Watch,
+// and by a server that has none.
+func BenchmarkFoundServing(b *testing.B) {
+	for _, watch := range []bool{true, false} {
+		b.Run(fmt.Sprintf("watch=%t", watch), func(b *testing.B) {
+			h := config.Health{Kind: config.HealthGRPC, Port: 8443, Timeout: time.Second, Successes: 1}
+			var took []time.Duration
+			for b.Loop() {
+				status := grpchealth.NewServer()
+				status.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+				var server healthpb.HealthServer = status
+				if !watch {
+					server = healthFunc(func(ctx context.Context) (healthpb.HealthCheckResponse_ServingStatus, error) {
+						answer, err := status.Check(ctx, &healthpb.HealthCheckRequest{})
+						return answer.GetStatus(), err
+					})
+				}
+				at := published(grpcServer(b, loopback(b), nil, server))
+				serves := make(chan time.Time, 1)
+				time.AfterFunc(500*time.Millisecond, func() {
+					serves <- time.Now()
+					status.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+				})
+				New(&fake{}).Await(b.Context(), service(h), []scheduler.Instance{at}, time.Now().Add(time.Hour), quiet)
+				took = append(took, time.Since(<-serves))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-p50")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }

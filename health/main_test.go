@@ -83,7 +83,7 @@ func process(t *testing.T, namespaces uintptr, role string) (pid int, addresses 
 	}
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -168,7 +168,7 @@ func TestWhatNobodyListensOnIsNotDialled(t *testing.T) {
 	for _, kind := range []string{config.HealthTCP, config.HealthGRPC, config.HealthHTTP} {
 		h := tcpCheck
 		h.Kind, h.Path, h.Method, h.Timeout = kind, "/", "GET", time.Second
-		ask, hangUp := New(&fake{}).probeOf(&h, []scheduler.Instance{at})
+		ask, _, hangUp := New(&fake{}).probeOf(&h, []scheduler.Instance{at})
 		err := ask(t.Context(), false)
 		hangUp()
 		same(t, codeOf(err), "refused")

@@ -55,7 +55,7 @@ func (p *Prober) Watch(ctx context.Context, t *scheduler.Task, at []scheduler.In
 
 // watch returns why a check fails; nil if ctx ended first.
 func (p *Prober) watch(ctx context.Context, t *scheduler.Task, h *config.Health, at []scheduler.Instance) error {
-	ask, hangUp := p.probeOf(h, at)
+	ask, _, hangUp := p.probeOf(h, at)
 	defer hangUp()
 	ask = p.timed(t, ask)
 	pace := calm(h)

@@ -31,12 +31,13 @@ const (
 	MaxSource      = 4 << 20 // bytes of source in all
 	MaxNesting     = 100     // brackets, blocks and templates inside each other
 	MaxServices    = 10_000
-	MaxReferences  = 500_000   // of services to others, for_each written out
-	MaxFiles       = 1_000     // of one directory
-	MaxList        = 1_000     // elements of one list, map or for_each
-	MaxValue       = 1 << 20   // bytes, about, of what a variable, a local or a function gives
-	MaxWhole       = 512 << 20 // bytes, about, of the whole: each instance, and all that functions were given and gave
-	MaxSecret      = 512_000   // bytes of a secret's value; Podman's bound
+	MaxReferences  = 500_000               // of services to others, for_each written out
+	MaxFiles       = 1_000                 // of one directory
+	MaxList        = 1_000                 // elements of one list, map or for_each
+	MaxValue       = 1 << 20               // bytes, about, of what a variable, a local or a function gives
+	MaxWhole       = 512 << 20             // bytes, about, of the whole: each instance, and all that functions were given and gave
+	MaxSecret      = 512_000               // bytes of a secret's value; Podman's bound
+	MinDuration    = 10 * time.Millisecond // less is a slip of the unit, or an interval that is a flood
 	MaxDuration    = 24 * time.Hour
 	MaxDiagnostics = 20 // printed; the rest is counted
 )

@@ -48,7 +48,7 @@ func choice[T ~string](words ...T) func(string) (T, error) {
 	}
 }
 
-// parseDuration reads a duration in Go's spelling, more than 0 and at most
+// parseDuration reads a duration in Go's spelling, from MinDuration to
 // MaxDuration. A number is not taken for seconds: HCL converts it to a string
 // without a word, and whoever wrote 5 may have meant minutes.
 func parseDuration(s string) (time.Duration, error) {
@@ -61,13 +61,15 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%.40q is not more than 0", s)
 	case err != nil:
 		return 0, fmt.Errorf("%.40q is not a duration: write it like 500ms, 90s or 2m30s", s)
+	case v < MinDuration:
+		return 0, fmt.Errorf("%.40q is shorter than %s, the shortest there is", s, MinDuration)
 	case v > MaxDuration:
 		return 0, fmt.Errorf("%.40q is longer than 24h, the longest there is", s)
 	}
 	return v, nil
 }
 
-// ParseDelay is parseDuration with 0.
+// ParseDelay is parseDuration, and 0.
 func ParseDelay(s string) (time.Duration, error) {
 	if v, err := time.ParseDuration(s); err == nil && v == 0 {
 		return 0, nil

@@ -86,6 +86,20 @@ func wake(kind config.Kind, found *Found) Decision {
 	return Decision{Action: Replace, Reason: "it is stuck in state " + found.State}
 }
 
+// renamed is the conflict of a container that is to be created while the one
+// that was created for its name runs under another: two that share a volume
+// destroy it. One that doesn't run is left aside.
+func renamed(owner, name string, found Snapshot) *Error {
+	for i := range found {
+		f := &found[i]
+		if f.Name == name || f.Labels[LabelContainer] != name || notOurs(owner, f) != nil || !f.Running() && f.State != "paused" {
+			continue
+		}
+		return failed("renamed", "container %s has been renamed to %s, and two must not run at once: podman rename %s %s, or remove it: podman rm --force %s", name, f.Name, f.Name, name, f.Name)
+	}
+	return nil
+}
+
 // notOurs is the conflict over a name that somebody else's container has.
 func notOurs(owner string, found *Found) *Error {
 	switch who := found.Labels[LabelName]; who {

@@ -119,7 +119,11 @@ func (h *Host) Decide(s *config.Service, found Snapshot) []Decision {
 		list = append(list, DecideExisting(name, found.Container(name)))
 	}
 	for _, w := range s.Containers {
-		list = append(list, Decide(h.file.Name, w, s.Kind, found.Container(w.Name), h.asked(w.Name)))
+		d := Decide(h.file.Name, w, s.Kind, found.Container(w.Name), h.asked(w.Name))
+		if d.Action == Create {
+			d.Conflict = renamed(h.file.Name, w.Name, found)
+		}
+		list = append(list, d)
 	}
 	return list
 }
@@ -228,6 +232,13 @@ func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Contai
 		}
 		if err == nil {
 			d := h.decide(w, s.Kind, before, force)
+			if d.Action == Create && !free {
+				all, err := h.list(ctx, false)
+				if err != nil {
+					return nil, err
+				}
+				d.Conflict = renamed(h.file.Name, w.Name, all)
+			}
 			if d.Conflict != nil {
 				return nil, d.Conflict
 			}

@@ -748,3 +748,34 @@ func TestOrphansAreOursAndNotInTheFile(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+func TestNoSecondContainerIsStartedBesideOneThatWasRenamed(t *testing.T) {
+	h := host.Shared(t)
+	service := task(config.KindService, server("renamed", map[string]string{}))
+	b := booted(t, h, service)
+	at := started(t, b, service)
+	removed(t, h, "renamed-away") // not there yet; at the end it is
+	run(t, h, "rename", "renamed", "renamed-away")
+
+	_, err := b.Start(t.Context(), service)
+	if want := "container renamed has been renamed to renamed-away"; code(err) != "renamed" || !strings.Contains(err.Error(), want) {
+		t.Errorf("a second start: %v", err)
+	}
+	found, err := b.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := NewHost(b.Client, b.file, nil).Preflight(t.Context(), []*config.Service{service.Service}, found); len(problems) != 1 || code(problems[0]) != "renamed" {
+		t.Errorf("before a boot: %v", problems)
+	}
+
+	run(t, h, "rename", "renamed-away", "renamed")
+	if again := started(t, b, service); again[0].ID != at[0].ID {
+		t.Error("renamed back, it is not taken as it is")
+	}
+	run(t, h, "rename", "renamed", "renamed-away")
+	run(t, h, "stop", "--time=0", "renamed-away")
+	if other := started(t, b, service); other[0].ID == at[0].ID {
+		t.Error("one that was set aside was started")
+	}
+}

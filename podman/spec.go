@@ -18,11 +18,12 @@ import (
 
 // Labels that say whose a container is, and what it was created from.
 const (
-	LabelName    = "bootgraph.name"    // of the configuration: who has this label is ours
-	LabelStage   = "bootgraph.stage"   // for people; a container may move to another stage
-	LabelService = "bootgraph.service" // for people and for orphans
-	LabelSpec    = "bootgraph.spec"    // what was asked for; see specText
-	LabelHash    = "bootgraph.hash"    // sha256 of the spec, for a quick look
+	LabelName      = "bootgraph.name"      // of the configuration: who has this label is ours
+	LabelStage     = "bootgraph.stage"     // for people; a container may move to another stage
+	LabelService   = "bootgraph.service"   // for people and for orphans
+	LabelContainer = "bootgraph.container" // its name, by which it is found again if somebody has renamed it
+	LabelSpec      = "bootgraph.spec"      // what was asked for; see specText
+	LabelHash      = "bootgraph.hash"      // sha256 of the spec, for a quick look
 )
 
 const specVersion = 1
@@ -118,7 +119,7 @@ func Hash(c *config.Container) string {
 
 // labels of a container, those of the user among them.
 func labels(owner, stage, service string, c *config.Container) map[string]string {
-	l := map[string]string{LabelName: owner, LabelStage: stage, LabelService: service, LabelSpec: specText(c), LabelHash: Hash(c)}
+	l := map[string]string{LabelName: owner, LabelStage: stage, LabelService: service, LabelContainer: c.Name, LabelSpec: specText(c), LabelHash: Hash(c)}
 	for k, v := range c.Labels {
 		if _, ours := l[k]; !ours {
 			l[k] = v

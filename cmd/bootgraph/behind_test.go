@@ -31,7 +31,7 @@ var behind = []struct {
 	{"replaced", []string{"name_in_use"}, "rm --force --time=0 C; run --detach --name=C localhost/bootgraph/server:1", "rm --force --time=0 C"},
 	// What has not ended is looked at when all others are ready.
 	{"paused", []string{"paused"}, "pause C", "unpause C"},
-	{"renamed", []string{"renamed"}, "rename C C-away", "rm --force --time=0 C-away"},
+	{"renamed", []string{"renamed"}, "rename C C-away", "rename C-away C"},
 }
 
 // TestWhatHappensBehindItsBackIsNoticed: in one boot, each fault befalls a

@@ -34,7 +34,8 @@ func (c *Client) runsAsListed(f *Found, w *config.Container) *Found {
 	case onHost:
 		whole.NetworkMode = "host"
 	default:
-		if whole.Addresses, err = addressesOf(f.PID); err != nil {
+		whole.Addresses, err = addressesOf(f.PID)
+		if err != nil || !ofNetworks(whole.Addresses, len(f.Networks)) {
 			return nil
 		}
 	}
@@ -66,6 +67,19 @@ func addressesOf(pid int) ([]netip.Addr, error) {
 	list := append(localRoutes(string(routes)), globalAddresses(string(interfaces))...)
 	slices.SortFunc(list, netip.Addr.Compare)
 	return slices.Compact(list), nil
+}
+
+// ofNetworks tells whether that many networks of Podman can have given these
+// addresses: each gives one of a kind. More are the container's own doing (a VPN,
+// a bridge in it), and here they may be somebody else's.
+func ofNetworks(addresses []netip.Addr, networks int) bool {
+	v4 := 0
+	for _, a := range addresses {
+		if a.Is4() {
+			v4++
+		}
+	}
+	return v4 <= networks && len(addresses)-v4 <= networks
 }
 
 // localRoutes finds a network's own IPv4 addresses in its routes: each has one

@@ -2,7 +2,9 @@ package podman
 
 import (
 	"net/http"
+	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 
 	"bootgraph/config"
@@ -114,5 +116,24 @@ func TestWhoSharesANetworkIsLookedAt(t *testing.T) {
 	h, _ := again(t, first, owner, guest)
 	if got := started(t, h, guest); !reflect.DeepEqual(got, want) {
 		t.Errorf("found\n%+v, and it is\n%+v", got, want)
+	}
+}
+
+func TestAddressesOfTheContainersOwnMakingAreNotBelieved(t *testing.T) {
+	for text, want := range map[string]bool{
+		"10.88.0.5":            true,
+		"":                     true, // its network gave none, or it has none yet
+		"10.88.0.5 fd00::5":    true,
+		"10.88.0.5 172.17.0.1": false,
+		"fd00::5 fd00::6":      false,
+	} {
+		var addresses []netip.Addr
+		for word := range strings.FieldsSeq(text) {
+			a, _ := netip.ParseAddr(word)
+			addresses = append(addresses, a)
+		}
+		if got := ofNetworks(addresses, 1); got != want {
+			t.Errorf("%q of one network: %t", text, got)
+		}
 	}
 }

@@ -12,19 +12,23 @@ import (
 // somebody listens there. That takes microseconds, where a dial, through NAT
 // and refused, takes a hundred of them, so that what is about to be ready can be
 // looked for more often. Its zero value is ready for use; it is for one check,
-// and so for one container.
+// and so for one container. Clients of gRPC and HTTP dial in goroutines of their
+// own, which may outlast the probe.
 type network struct {
+	mu     sync.Mutex
 	diag   *sockDiag
-	failed bool // the kernel can't be asked
+	failed bool // the kernel can't be asked, or not any more
 }
 
 // listens tells whether the container listens on the port, and whether that is
 // known.
 func (n *network) listens(l place) (listens, known bool) {
-	if n == nil || n.failed || !l.at.Reachable || l.at.HostNetwork || l.at.PID <= 0 || len(l.at.Addresses) == 0 {
+	if n == nil || !l.at.Reachable || l.at.HostNetwork || l.at.PID <= 0 || len(l.at.Addresses) == 0 {
 		return false, false
 	}
-	if n.diag == nil {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.diag == nil && !n.failed {
 		n.diag = diagOf(l.at)
 		n.failed = n.diag == nil
 	}
@@ -46,9 +50,11 @@ func (n *network) listens(l place) (listens, known bool) {
 }
 
 func (n *network) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failed = true
 	if n.diag != nil {
 		n.diag.close()
-		n.diag = nil
 	}
 }
 

@@ -158,6 +158,27 @@ func TestTheKernelKnowsWhoListensInAContainer(t *testing.T) {
 	})
 }
 
+// A client may dial when the check is over: what it would ask is closed then, and
+// the number of its descriptor somebody else's.
+func TestAClosedNetworkTellsNothing(t *testing.T) {
+	at := container("c")
+	at.Addresses, at.Reachable = []netip.Addr{netip.MustParseAddr("10.1.2.3")}, true
+	at.PID, _ = process(t, syscall.CLONE_NEWNET, "0.0.0.0:8443")
+	n, l := &network{}, place{at: at, port: 8443, published: true}
+	if listens, known := n.listens(l); !listens || !known {
+		t.Errorf("open: listens %t, known %t", listens, known)
+	}
+	n.close()
+	if listens, known := n.listens(l); listens || known {
+		t.Errorf("closed: listens %t, known %t", listens, known)
+	}
+	never := &network{}
+	never.close()
+	if _, known := never.listens(l); known {
+		t.Error("one that was closed before it was asked opens again")
+	}
+}
+
 // A port that nobody listens on is found out without a dial, which would be
 // accepted here.
 func TestWhatNobodyListensOnIsNotDialled(t *testing.T) {

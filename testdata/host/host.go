@@ -29,6 +29,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -300,10 +301,15 @@ func awaitStates(group int, states string) {
 
 // FreePort is a port that nothing listens on, TCP or UDP, at any address. It
 // is chosen at random below the kernel's ephemeral ports, so that neither
-// outgoing connections nor tests that run at the same time come to take it.
+// outgoing connections nor tests that run at the same time come to take it; no
+// process is given one twice: of a hundred, two would be the same one time in
+// five.
 func FreePort() int {
 	for {
 		port := 10000 + rand.IntN(22000)
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue
+		}
 		addr := ":" + strconv.Itoa(port)
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -318,6 +324,8 @@ func FreePort() int {
 		return port
 	}
 }
+
+var givenPorts sync.Map
 
 // mayRaiseLimits tells whether this process has CAP_SYS_RESOURCE, which a
 // root inside a container or a sandbox often has not.

@@ -71,6 +71,17 @@ func get(url string) string {
 	return strings.TrimSpace(string(body))
 }
 
+func TestNoPortIsGivenTwice(t *testing.T) {
+	given := map[int]bool{}
+	for range 2000 {
+		port := host.FreePort()
+		if given[port] {
+			t.Fatalf("port %d is given a second time", port)
+		}
+		given[port] = true
+	}
+}
+
 func TestAPublishedServerIsReached(t *testing.T) {
 	both(t, func(t *testing.T, o host.Options) {
 		h := shared(t, o)

@@ -386,3 +386,19 @@ func TestTheEndOfALogIsReadFromBeforeTheStart(t *testing.T) {
 		t.Errorf("it is read from %v (%v) of a start at %v", from, err, began)
 	}
 }
+
+// Podman 4.3.1, when a process ends while it reads of it.
+func TestAContainerThatEndsWhileItIsLookedAtIsLookedAtAgain(t *testing.T) {
+	var calls atomic.Int32
+	c := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) == 1 {
+			http.Error(w, `{"cause":"no such process","message":"read /proc/28353/cgroup: no such process","response":500}`, 500)
+			return
+		}
+		io.WriteString(w, `{"Id":"`+webID+`","Name":"web","State":{"Status":"exited","ExitCode":143}}`)
+	})
+	f, err := c.inspect(t.Context(), webID, "web")
+	if err != nil || f.State != "exited" || f.ExitCode != 143 {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

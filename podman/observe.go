@@ -170,7 +170,13 @@ func (c *Client) inspect(ctx context.Context, id, name string) (*Found, error) {
 			Networks map[string]struct{ IPAddress, GlobalIPv6Address string }
 		}
 	}
-	if err := c.do(ctx, call{what: "inspect " + name, path: containerPath(id, "json"), limit: readLimit}, &a); err != nil {
+	err := c.do(ctx, call{what: "inspect " + name, path: containerPath(id, "json"), limit: readLimit}, &a)
+	// Podman 4.3 fails where the process ends while it reads about it in /proc; a
+	// moment later it has noticed.
+	for try := 1; try <= 3 && is(err, "podman_error") && strings.Contains(err.Error(), "no such process") && sleep(ctx, 20*time.Millisecond); try++ {
+		err = c.do(ctx, call{what: "inspect " + name, path: containerPath(id, "json"), limit: readLimit}, &a)
+	}
+	if err != nil {
 		return nil, err
 	}
 	f := &Found{

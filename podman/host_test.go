@@ -21,11 +21,12 @@ import (
 	"bootgraph/testdata/host"
 )
 
-// recorder notes the requests that can change something, and calls hook
-// after each.
+// recorder counts all requests, notes those that can change something, and calls
+// hook after each of these.
 type recorder struct {
 	http.RoundTripper
 	mu      sync.Mutex
+	calls   int
 	changes []string
 	hook    func(request string)
 }
@@ -38,6 +39,9 @@ func record(h *Host) *recorder {
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := r.RoundTripper.RoundTrip(req)
+	r.mu.Lock()
+	r.calls++
+	r.mu.Unlock()
 	if req.Method != http.MethodGet {
 		what := req.Method + " " + strings.TrimPrefix(req.URL.Path, apiPath)
 		r.mu.Lock()

@@ -1,7 +1,6 @@
 package podman
 
 import (
-	"net/http"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -12,38 +11,13 @@ import (
 	"bootgraph/testdata/host"
 )
 
-// counter counts all requests.
-type counter struct {
-	http.RoundTripper
-	calls int
-}
-
-func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
-	c.calls++
-	return c.RoundTripper.RoundTrip(req)
-}
-
-// again is a Host of a later boot that has looked at everything, and the
-// counter of the requests that it makes from then on.
-func again(t *testing.T, before *Host, tasks ...*scheduler.Task) (*Host, *counter) {
+// again is a Host of a later boot that has looked at everything, and what it asks
+// of Podman from then on.
+func again(t *testing.T, before *Host, tasks ...*scheduler.Task) (*Host, *recorder) {
 	t.Helper()
 	h := NewHost(before.Client, before.file, nil)
-	found, err := h.Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var services []*config.Service
-	for _, task := range tasks {
-		services = append(services, task.Service)
-	}
-	if problems := h.Preflight(t.Context(), services, found); len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	client := *h.Client
-	count := &counter{RoundTripper: client.http.Transport}
-	client.http = &http.Client{Transport: count}
-	h.Client = &client
-	return h, count
+	look(t, h, tasks...)
+	return h, record(h)
 }
 
 // What a list and the kernel tell of a container is what inspect would, but for
@@ -66,10 +40,10 @@ func TestWhatRunsIsFoundByOneList(t *testing.T) {
 			service := task(config.KindService, server("listed", map[string]string{}, change))
 			first := booted(t, p, service)
 			want := started(t, first, service)
-			h, count := again(t, first, service)
+			h, asked := again(t, first, service)
 			got := started(t, h, service)
-			if count.calls > 0 {
-				t.Errorf("podman was asked %d times", count.calls)
+			if asked.calls > 0 {
+				t.Errorf("podman was asked %d times", asked.calls)
 			}
 			if want[0].StartedAt.Unix() != got[0].StartedAt.Unix() {
 				t.Errorf("started at %s, not %s", got[0].StartedAt, want[0].StartedAt)
@@ -93,10 +67,10 @@ func TestWhatHasEndedSinceTheListIsLookedAt(t *testing.T) {
 			service := task(config.KindService, server("since", map[string]string{}))
 			first := booted(t, p, service)
 			started(t, first, service)
-			h, count := again(t, first, service)
+			h, asked := again(t, first, service)
 			change(t, p)
 			at := started(t, h, service)
-			if count.calls == 0 {
+			if asked.calls == 0 {
 				t.Error("podman was not asked")
 			}
 			if why, err := h.Look(t.Context(), at[0]); err != nil || !why.IsZero() {

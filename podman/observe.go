@@ -170,11 +170,12 @@ func (c *Client) inspect(ctx context.Context, id, name string) (*Found, error) {
 			Networks map[string]struct{ IPAddress, GlobalIPv6Address string }
 		}
 	}
-	err := c.do(ctx, call{what: "inspect " + name, path: containerPath(id, "json"), limit: readLimit}, &a)
+	q := call{what: "inspect " + name, path: containerPath(id, "json"), limit: readLimit}
+	err := c.do(ctx, q, &a)
 	// Podman 4.3 fails where the process ends while it reads about it in /proc; a
 	// moment later it has noticed.
 	for try := 1; try <= 3 && is(err, "podman_error") && strings.Contains(err.Error(), "no such process") && sleep(ctx, 20*time.Millisecond); try++ {
-		err = c.do(ctx, call{what: "inspect " + name, path: containerPath(id, "json"), limit: readLimit}, &a)
+		err = c.do(ctx, q, &a)
 	}
 	if err != nil {
 		return nil, err

@@ -43,12 +43,9 @@ func grpcProbe(h *config.Health, at []scheduler.Instance, n *network) (ask probe
 		}
 	}
 	ask = func(ctx context.Context, last bool) error {
-		l, err := locate(h, at)
+		l, err := n.locate(h, at, last)
 		if err != nil {
 			return err
-		}
-		if !last {
-			l.network = n
 		}
 		if conn == nil {
 			if err := l.dialable(); err != nil {

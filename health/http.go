@@ -26,12 +26,9 @@ const (
 func httpProbe(h *config.Health, at []scheduler.Instance, n *network) probe {
 	body := regexp.MustCompile(h.Body) // config has tried it
 	return func(ctx context.Context, last bool) error {
-		l, err := locate(h, at)
+		l, err := n.locate(h, at, last)
 		if err != nil {
 			return err
-		}
-		if !last {
-			l.network = n
 		}
 		if err := l.dialable(); err != nil {
 			return err

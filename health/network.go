@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"bootgraph/config"
 	"bootgraph/scheduler"
 )
 
@@ -18,6 +19,17 @@ type network struct {
 	mu     sync.Mutex
 	diag   *sockDiag
 	failed bool // the kernel can't be asked, or not any more
+}
+
+// locate is where the port of a check is, and who knows whether it is worth a
+// dial. The last probe dials in any case: there is more to tell of what is
+// refused.
+func (n *network) locate(h *config.Health, at []scheduler.Instance, last bool) (place, error) {
+	l, err := locate(h, at)
+	if !last {
+		l.network = n
+	}
+	return l, err
 }
 
 // listens tells whether the container listens on the port, and whether that is

@@ -33,12 +33,9 @@ const holdTime = 300 * time.Millisecond
 // give another answer.
 func tcpProbe(h *config.Health, at []scheduler.Instance, n *network) probe {
 	return func(ctx context.Context, last bool) error {
-		l, err := locate(h, at)
+		l, err := n.locate(h, at, last)
 		if err != nil {
 			return err
-		}
-		if !last { // which has more to tell of what is refused
-			l.network = n
 		}
 		if !l.published && !l.at.HostNetwork {
 			if answer, known := l.inside(n, last); known {

@@ -17,19 +17,21 @@ type bare struct {
 }
 
 // middle has the median of each figure.
-func middle(list []bare) (b bare) {
-	of := func(figure func(bare) float64) float64 {
-		var values []float64
-		for _, v := range list {
-			values = append(values, figure(v))
-		}
-		return percentile(values, 50)
+func middle(list []bare) bare {
+	return bare{
+		start:    middleOf(list, func(b bare) time.Duration { return b.start }),
+		initRate: middleOf(list, func(b bare) float64 { return b.initRate }),
+		stop:     middleOf(list, func(b bare) time.Duration { return b.stop }),
+		stopRate: middleOf(list, func(b bare) float64 { return b.stopRate }),
 	}
-	b.start = time.Duration(of(func(b bare) float64 { return float64(b.start) }))
-	b.initRate = of(func(b bare) float64 { return b.initRate })
-	b.stop = time.Duration(of(func(b bare) float64 { return float64(b.stop) }))
-	b.stopRate = of(func(b bare) float64 { return b.stopRate })
-	return b
+}
+
+func middleOf[T cmp.Ordered](list []bare, figure func(bare) T) T {
+	values := make([]T, len(list))
+	for i, b := range list {
+		values[i] = figure(b)
+	}
+	return percentile(values, 50)
 }
 
 // path is the longest way through a boot whose stages are barriers: the delays

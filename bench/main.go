@@ -129,7 +129,6 @@ func (s *series) run(ctx context.Context, runs, peerRuns int) (err error) {
 			return err
 		}
 		bares = append(bares, b)
-		s.bare = middle(bares)
 		for _, t := range s.tools {
 			n := peerRuns
 			if t == s.tools[0] {
@@ -149,6 +148,7 @@ func (s *series) run(ctx context.Context, runs, peerRuns int) (err error) {
 			s.results[t] = append(s.results[t], r)
 		}
 	}
+	s.bare = middle(bares)
 	s.calls, err = s.count(ctx, s.tools[0])
 	return errors.Join(err, s.clean(ctx))
 }

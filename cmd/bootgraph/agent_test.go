@@ -33,7 +33,8 @@ type serving struct {
 	socket  string
 	manager *net.UnixConn
 	told    []string // what the service manager was told
-	said    bytes.Buffer
+	gone    chan struct{}
+	said    bytes.Buffer // not before it is gone
 }
 
 func (b *bench) agent(args ...string) *serving { return b.agentAt("", args...) }
@@ -45,7 +46,7 @@ func (b *bench) agentAt(socket string, args ...string) *serving {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s := &serving{b: b, socket: cmp.Or(socket, filepath.Join(dir, "a.sock"))}
+	s := &serving{b: b, socket: cmp.Or(socket, filepath.Join(dir, "a.sock")), gone: make(chan struct{})}
 	s.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
 		b.t.Fatal(err)
@@ -56,9 +57,14 @@ func (b *bench) agentAt(socket string, args ...string) *serving {
 	if err := s.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
+	go func() {
+		_ = s.cmd.Wait()
+		close(s.gone)
+		s.hurry()
+	}()
 	b.t.Cleanup(func() {
 		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
+		<-s.gone
 		s.manager.Close()
 		os.RemoveAll(dir)
 	})
@@ -69,11 +75,18 @@ func (b *bench) agentAt(socket string, args ...string) *serving {
 func (s *serving) until(what string) string {
 	s.b.t.Helper()
 	text := make([]byte, 4096)
-	_ = s.manager.SetReadDeadline(time.Now().Add(time.Minute)) // an agent that has died tells nothing
+	_ = s.manager.SetReadDeadline(time.Now().Add(time.Minute))
+	select {
+	case <-s.gone:
+		s.hurry()
+	default:
+	}
 	for {
 		n, err := s.manager.Read(text)
 		if err != nil {
-			s.b.t.Fatalf("waiting for %q: %v; it told %q", what, err, s.told)
+			_ = s.cmd.Process.Signal(syscall.SIGQUIT) // says where each of its goroutines is
+			<-s.gone
+			s.b.t.Fatalf("waiting for %q: %v; it told %q and said %s", what, err, s.told, s.said.String())
 		}
 		s.told = append(s.told, string(text[:n]))
 		if strings.HasPrefix(string(text[:n]), what) {
@@ -82,13 +95,16 @@ func (s *serving) until(what string) string {
 	}
 }
 
+// hurry is for when it is gone, and tells nothing that it has not told yet.
+func (s *serving) hurry() { _ = s.manager.SetReadDeadline(time.Now().Add(time.Second)) }
+
 // end signals the agent and returns its exit code and what it has said.
 func (s *serving) end(signal os.Signal) (code int, said string) {
 	s.b.t.Helper()
 	if err := s.cmd.Process.Signal(signal); err != nil {
 		s.b.t.Fatal(err)
 	}
-	_ = s.cmd.Wait()
+	<-s.gone
 	return s.cmd.ProcessState.ExitCode(), s.said.String()
 }
 

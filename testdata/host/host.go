@@ -30,6 +30,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -300,16 +301,11 @@ func awaitStates(group int, states string) {
 }
 
 // FreePort is a port that nothing listens on, TCP or UDP, at any address. It
-// is chosen at random below the kernel's ephemeral ports, so that neither
-// outgoing connections nor tests that run at the same time come to take it; no
-// process is given one twice: of a hundred, two would be the same one time in
-// five.
+// is below the kernel's ephemeral ports, so that no outgoing connection comes
+// to take it; no process is given one twice, and no two processes the same.
 func FreePort() int {
 	for {
-		port := 10000 + rand.IntN(22000)
-		if _, given := givenPorts.LoadOrStore(port, true); given {
-			continue
-		}
+		port := ports() + int(nextPort.Add(1)-1)%portsEach
 		addr := ":" + strconv.Itoa(port)
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -325,7 +321,23 @@ func FreePort() int {
 	}
 }
 
-var givenPorts sync.Map
+const portsEach = 1000 // no package's tests take as many
+
+var nextPort atomic.Int64
+
+// ports is the first of those that belong to this process for as long as it
+// lives. A name in the abstract namespace is a lock without a file.
+var ports = sync.OnceValue(func() int {
+	for {
+		first := 10000 + portsEach*rand.IntN(22)
+		if l, err := net.Listen("unix", fmt.Sprint("@bootgraph-ports-", first)); err == nil {
+			portsLock = l
+			return first
+		}
+	}
+})
+
+var portsLock net.Listener // a listener that nobody refers to would be closed
 
 // mayRaiseLimits tells whether this process has CAP_SYS_RESOURCE, which a
 // root inside a container or a sandbox often has not.

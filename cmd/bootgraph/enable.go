@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,19 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"text/template"
 
 	"github.com/spf13/cobra"
 
 	"bootgraph/agent"
 	"bootgraph/config"
 )
-
-//go:embed unit.service
-var unitText string
-
-// unitMark begins the units that are ours to replace and to remove.
-const unitMark = "# written by bootgraph enable"
 
 // systemd is the manager of the system, or that of a user.
 type systemd struct {
@@ -149,38 +141,6 @@ func (a *app) connectionOf(file *config.File) string {
 
 func unitName(configuration string) string { return "bootgraph-" + configuration + ".service" }
 
-// unit is the text of the unit.
-func (m *systemd) unit(file *config.File, command []string) ([]byte, error) {
-	words := make([]string, len(command))
-	for i, word := range command {
-		if strings.ContainsAny(word, "\n\r") {
-			return nil, fmt.Errorf("cannot write a unit: %q has a line break in it", word)
-		}
-		words[i] = quoteForUnit(word, i == 0)
-	}
-	target := "multi-user.target"
-	if m.user {
-		target = "default.target"
-	}
-	var b bytes.Buffer
-	err := template.Must(template.New("unit").Parse(unitText)).Execute(&b, map[string]any{
-		"Mark": unitMark, "Name": file.Name, "System": !m.user, "Exec": command[0], "ExecStart": strings.Join(words, " "),
-		"Remote": strings.ReplaceAll(m.app.connectionOf(file), "%", "%%"), "Target": target})
-	return b.Bytes(), err
-}
-
-// quoteForUnit writes a word as systemd.service(5) reads it.
-func quoteForUnit(word string, executable bool) string {
-	word = strings.ReplaceAll(word, "%", "%%")
-	if !executable { // variables are expanded in arguments only
-		word = strings.ReplaceAll(word, "$", "$$")
-	}
-	if word != "" && !strings.ContainsAny(word, " \t\"'\\;") {
-		return word
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`
-}
-
 // path is where the unit of that name is.
 func (m *systemd) path(name string) (string, error) {
 	switch {
@@ -211,7 +171,7 @@ func ours(path string) (there bool, err error) {
 	return true, nil
 }
 
-func (m *systemd) enable(ctx context.Context, name string, text []byte) error {
+func (m *systemd) enable(ctx context.Context, name string, text string) error {
 	path, err := m.path(name)
 	if err != nil {
 		return err
@@ -222,7 +182,7 @@ func (m *systemd) enable(ctx context.Context, name string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := writeWhole(path, text, nil); err != nil {
+	if err := writeWhole(path, []byte(text), nil); err != nil {
 		return fmt.Errorf("cannot write the unit: %w", err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil { // there are no secrets in it

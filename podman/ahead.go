@@ -19,9 +19,9 @@ import (
 
 // prepared is a container that Ahead has had to do with.
 type prepared struct {
-	id      string
-	created bool   // by Ahead; else it was there
-	found   *Found // as it was initialized: a start is all it needs; nil: it isn't
+	id          string
+	created     bool // by Ahead; else it was there
+	initialized bool // a start is all it needs
 }
 
 // Ahead prepares the containers of a task; see scheduler.Preparer. What was
@@ -123,25 +123,18 @@ func (h *Host) prepareContainer(ctx context.Context, s *config.Service, w *confi
 		}
 		p = prepared{id: f.ID}
 	}
-	// Where it will be found is looked up now, too: by its turn only the
-	// kernel has to be asked whether it runs.
 	err := h.do(ctx, call{what: "prepare " + w.Name, method: "POST", path: containerPath(p.id, "init"), limit: startLimit}, nil)
-	if err == nil {
-		p.found, err = h.inspect(ctx, p.id, w.Name)
-	}
-	if err != nil || p.found.State != "initialized" || p.found.Name != w.Name {
-		p.found = nil
-	}
+	p.initialized = err == nil
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.prepared[w.Name] = p
-	return p.found != nil
+	return p.initialized
 }
 
 func (h *Host) isPrepared(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.prepared[name].found != nil
+	return h.prepared[name].initialized
 }
 
 // takePrepared is what Ahead has made of a container, once.
@@ -157,23 +150,21 @@ func (h *Host) takePrepared(name string) (p prepared, ok bool) {
 // and everything else is still to be tried.
 func (h *Host) startPrepared(ctx context.Context, w *config.Container) *Found {
 	p, ok := h.takePrepared(w.Name)
-	if !ok || p.found == nil || h.asked(w.Name) {
+	if !ok || !p.initialized || h.asked(w.Name) {
 		return nil
 	}
-	began := time.Now()
+	asked := time.Now()
 	if err := h.start(ctx, p.id, w.Name, w.Ports); err != nil {
 		return nil
 	}
-	f := *p.found
-	f.State, f.StartedAt = "running", began
-	if h.runsOn(scheduler.Instance{ID: f.ID, StartedAt: f.StartedAt, PID: f.PID}) {
-		return &f
+	if f := h.runsAsCreated(p.id, w, asked); f != nil {
+		return f
 	}
-	after, err := h.inspect(ctx, p.id, w.Name)
-	if err != nil || after.Name != w.Name || !after.Running() && !after.ended() || after.StartedAt.Equal(p.found.StartedAt) {
+	f, err := h.inspect(ctx, p.id, w.Name)
+	if err != nil || f.Name != w.Name || !f.Running() && !f.ended() {
 		return nil
 	}
-	return after
+	return f
 }
 
 // PutBack undoes Ahead; see scheduler.Preparer. What can't be undone now is

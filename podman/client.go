@@ -19,6 +19,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,6 +48,7 @@ type Client struct {
 	version  string
 	rootless bool
 	local    bool
+	pidFiles atomic.Pointer[pidFiles]
 	service  *service // a private one, ended by Close; nil: somebody else's
 }
 

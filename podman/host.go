@@ -248,16 +248,9 @@ func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Contai
 			if err := h.values(ctx, d.Action, w); err != nil {
 				return nil, err
 			}
-			err = h.carryOut(ctx, d.Action, s, w, before)
-			after, lost := h.container(ctx, w.Name)
-			switch {
-			case lost == nil && begun(d.Action, before, after):
-				h.replaced(w.Name)
+			var after *Found
+			if after, err = h.act(ctx, d.Action, s, w, before); err == nil {
 				return after, nil
-			case err == nil && lost != nil:
-				err = lost
-			case err == nil:
-				err = failed("bad_state", "cannot start %s: podman has said yes, but it does not run", w.Name)
 			}
 		}
 		switch {
@@ -279,6 +272,26 @@ func (h *Host) converge(ctx context.Context, s *config.Service, w *config.Contai
 	}
 }
 
+// act carries out what was decided, and looks: whatever the answers, what counts
+// is whether it runs.
+func (h *Host) act(ctx context.Context, a Action, s *config.Service, w *config.Container, before *Found) (*Found, error) {
+	after, err := h.carryOut(ctx, a, s, w, before)
+	var lost error
+	if after == nil {
+		after, lost = h.container(ctx, w.Name)
+	}
+	switch {
+	case lost == nil && begun(a, before, after):
+		h.replaced(w.Name)
+		return after, nil
+	case err == nil && lost != nil:
+		return nil, lost
+	case err == nil:
+		return nil, failed("bad_state", "cannot start %s: podman has said yes, but it does not run", w.Name)
+	}
+	return nil, err
+}
+
 // begun tells whether an action has brought about a new run.
 func begun(a Action, before, after *Found) bool {
 	switch {
@@ -290,20 +303,27 @@ func begun(a Action, before, after *Found) bool {
 	return a == Start && (after.Running() || !after.StartedAt.Equal(before.StartedAt))
 }
 
-func (h *Host) carryOut(ctx context.Context, a Action, s *config.Service, w *config.Container, found *Found) error {
-	if a == Start {
-		return h.start(ctx, found.ID, w.Name, found.Ports)
-	}
+// carryOut returns what runs then, where the kernel can tell.
+func (h *Host) carryOut(ctx context.Context, a Action, s *config.Service, w *config.Container, found *Found) (*Found, error) {
 	if a == Replace {
 		if err := h.remove(ctx, found, false); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	id, err := h.create(ctx, s, w)
-	if err != nil {
-		return err
+	id, ports := "", w.Ports
+	if a == Start {
+		id, ports = found.ID, found.Ports
+	} else {
+		var err error
+		if id, err = h.create(ctx, s, w); err != nil {
+			return nil, err
+		}
 	}
-	return h.start(ctx, id, w.Name, w.Ports)
+	asked := time.Now()
+	if err := h.start(ctx, id, w.Name, ports); err != nil {
+		return nil, err
+	}
+	return h.runsAsCreated(id, w, asked), nil
 }
 
 // startExisting starts a container of somebody else's if it does not run.

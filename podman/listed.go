@@ -8,15 +8,18 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"bootgraph/config"
 	"bootgraph/scheduler"
 )
 
 // A boot of what runs already looks at everything in one list. That lacks the
-// network of a container, and is old by the time its turn comes. The kernel has
-// both, for a hundredth of what it costs to ask Podman once more.
+// network of a container, and is old by the time its turn comes. A create or a
+// start tells nothing of what it has brought about. The kernel has all of that,
+// for a hundredth of what it costs to ask Podman once more.
 
 // runsAsListed is a container that is to be kept, as a list had it, with what
 // the list lacks. Nil: the kernel can't tell, or it doesn't run any more, and
@@ -40,6 +43,39 @@ func (c *Client) runsAsListed(f *Found, w *config.Container) *Found {
 		}
 	}
 	return &whole
+}
+
+// runsAsCreated is a container that was created as described and started, which
+// Podman was asked for at that time. Nil: as with runsAsListed.
+func (c *Client) runsAsCreated(id string, w *config.Container, asked time.Time) *Found {
+	pid := c.pidOf(id)
+	if pid == 0 || slices.ContainsFunc(w.Ports, func(p config.Port) bool { return p.HostPort == 0 }) {
+		return nil // which port it has been given, Podman alone knows
+	}
+	f := Found{Name: w.Name, ID: id, Image: w.Image, State: "running", PID: pid, StartedAt: asked, Ports: w.Ports, NetworkMode: w.NetworkMode, Networks: w.Networks}
+	if len(f.Networks) == 0 && !c.rootless { // rootless it is on none: its network is a forwarder's
+		f.Networks = []string{"podman"} // or as containers.conf has it
+	}
+	return c.runsAsListed(&f, w)
+}
+
+// pidFiles is where Podman has its process IDs, one of a container: the parts of
+// the path before and after its ID. An inspect tells.
+type pidFiles struct{ before, after string }
+
+// pidOf is the process ID that Podman has of a container; 0: it isn't known, or
+// not here. It may be that of an earlier run.
+func (c *Client) pidOf(id string) int {
+	at := c.pidFiles.Load()
+	if at == nil || !c.local {
+		return 0
+	}
+	text, err := os.ReadFile(at.before + id + at.after)
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return pid
 }
 
 // sharesNetwork tells whether a process is on the network that we are on, see

@@ -20,14 +20,13 @@ func again(t *testing.T, before *Host, tasks ...*scheduler.Task) (*Host, *record
 	return h, record(h)
 }
 
-// What a list and the kernel tell of a container is what inspect would, but for
-// the fraction of a second of its start.
-func TestWhatRunsIsFoundByOneList(t *testing.T) {
-	p := host.Shared(t)
+// networked are the ways for a container to be on networks.
+func networked(t *testing.T, p *host.Host) map[string]func(*config.Container) {
+	t.Helper()
 	run(t, p, "network", "create", "--ipv6", "--subnet=10.97.1.0/24", "--subnet=fd97:1::/64", "listed-two")
 	run(t, p, "network", "create", "--ipv6", "--subnet=fd97:2::/64", "listed-six")
 	t.Cleanup(func() { run(t, p, "network", "rm", "--force", "listed-two", "listed-six") })
-	for name, change := range map[string]func(*config.Container){
+	return map[string]func(*config.Container){
 		"published":      published(8080),
 		"by itself":      func(*config.Container) {},
 		"on the host":    func(w *config.Container) { w.NetworkMode = "host" },
@@ -35,7 +34,14 @@ func TestWhatRunsIsFoundByOneList(t *testing.T) {
 		"on no network":  func(w *config.Container) { w.NetworkMode = "none" },
 		"on two stacks":  func(w *config.Container) { w.Networks = []string{"listed-two"} },
 		"on an IPv6 one": func(w *config.Container) { w.Networks = []string{"listed-six"} },
-	} {
+	}
+}
+
+// What a list and the kernel tell of a container is what inspect would, but for
+// the fraction of a second of its start.
+func TestWhatRunsIsFoundByOneList(t *testing.T) {
+	p := host.Shared(t)
+	for name, change := range networked(t, p) {
 		t.Run(name, func(t *testing.T) {
 			service := task(config.KindService, server("listed", map[string]string{}, change))
 			first := booted(t, p, service)
@@ -53,6 +59,49 @@ func TestWhatRunsIsFoundByOneList(t *testing.T) {
 				t.Errorf("found\n%+v, and it is\n%+v", got, want)
 			}
 		})
+	}
+}
+
+// What the kernel tells of a container that was just started is what inspect
+// would, but for the moment of its start.
+func TestWhatWasStartedIsFoundByTheKernel(t *testing.T) {
+	p := host.Shared(t)
+	for name, change := range networked(t, p) {
+		t.Run(name, func(t *testing.T) {
+			known, service := task(config.KindService, server("known", map[string]string{})), task(config.KindService, server("began", map[string]string{}, change))
+			h := expectant(t, p, known, service)
+			started(t, h, known) // an inspect of it tells where process IDs are
+			asked := record(h)
+			got := started(t, h, service)
+			if did := asked.verbs(); asked.calls != 2 || did != "create start" {
+				t.Errorf("podman was asked %d times, and did %s", asked.calls, did)
+			}
+			want := started(t, NewHost(h.Client, h.file, nil), service)
+			if asked.verbs() != "" || asked.calls == 2 {
+				t.Error("it was started again, or not looked at")
+			}
+			if was := want[0].StartedAt.Sub(got[0].StartedAt); was < 0 || was > startLimit {
+				t.Errorf("started at %s, not %s", got[0].StartedAt, want[0].StartedAt)
+			}
+			got[0].StartedAt = want[0].StartedAt
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("found\n%+v, and it is\n%+v", got, want)
+			}
+		})
+	}
+}
+
+// A port that Podman has chosen, only Podman knows.
+func TestWhatHasAPortOfPodmansChoiceIsLookedAt(t *testing.T) {
+	p := host.Shared(t)
+	known := task(config.KindService, server("chosen-known", map[string]string{}))
+	service := task(config.KindService, server("chosen", map[string]string{}, func(w *config.Container) {
+		w.Ports = []config.Port{{ContainerPort: 8080, Range: 1, Protocol: "tcp"}}
+	}))
+	h := expectant(t, p, known, service)
+	started(t, h, known)
+	if at := started(t, h, service); len(at[0].Ports) != 1 || at[0].Ports[0].HostPort == 0 {
+		t.Errorf("found %+v", at)
 	}
 }
 

@@ -156,8 +156,8 @@ func containerPath(id string, more ...string) string {
 func (c *Client) inspect(ctx context.Context, id, name string) (*Found, error) {
 	type binding struct{ HostIP, HostPort string }
 	var a struct {
-		ID, Name, Image, ImageName string
-		State                      struct {
+		ID, Name, Image, ImageName, PidFile string
+		State                               struct {
 			Status        string
 			Pid, ExitCode int
 			OOMKilled     bool
@@ -179,6 +179,9 @@ func (c *Client) inspect(ctx context.Context, id, name string) (*Found, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if before, after, ok := strings.Cut(a.PidFile, a.ID); ok {
+		c.pidFiles.Store(&pidFiles{before, after})
 	}
 	f := &Found{
 		Name: a.Name, ID: a.ID, Image: a.ImageName, ImageID: a.Image,

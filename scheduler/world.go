@@ -100,12 +100,12 @@ type Ready struct {
 
 // Instance is one container of a task as it was found running: which one it
 // is, and where its ports are. A health result counts only for the instance
-// it was taken from: the same ID, started at the same time.
+// it was taken from: the same ID, the same process.
 type Instance struct {
 	Container   string // name
 	Component   string // "" where the service has no components
 	ID          string // full ID
-	StartedAt   time.Time
+	StartedAt   time.Time     // or when its start was asked for, which is known sooner
 	PID         int           // of its first process on this host; 0 if it can't be known (remote) or it has exited
 	Job         bool          // runs to its end; may have exited already
 	HostNetwork bool          // its ports are the host's
@@ -114,8 +114,12 @@ type Instance struct {
 	Reachable   bool          // Addresses can be dialled from this host (rootful, local)
 }
 
-// Same tells whether two instances are the same run of the same container.
+// Same tells whether two instances are the same run of the same container: by
+// its process where that is known, since StartedAt may be when it was asked for.
 func (i Instance) Same(j Instance) bool {
+	if i.PID != 0 && j.PID != 0 {
+		return i.ID == j.ID && i.PID == j.PID
+	}
 	return i.ID == j.ID && i.StartedAt.Equal(j.StartedAt)
 }
 

@@ -102,9 +102,9 @@ type Ready struct {
 // is, and where its ports are. A health result counts only for the instance
 // it was taken from: the same ID, the same process.
 type Instance struct {
-	Container   string // name
-	Component   string // "" where the service has no components
-	ID          string // full ID
+	Container   string        // name
+	Component   string        // "" where the service has no components
+	ID          string        // full ID
 	StartedAt   time.Time     // or when its start was asked for, which is known sooner
 	PID         int           // of its first process on this host; 0 if it can't be known (remote) or it has exited
 	Job         bool          // runs to its end; may have exited already

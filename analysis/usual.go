@@ -21,6 +21,9 @@ type Times struct {
 // Own is the sum.
 func (t Times) Own() time.Duration { return t.Pulling + t.Starting + t.Probing + t.Backoff }
 
+// UntilReady is how long it takes from its start on.
+func (t Times) UntilReady() time.Duration { return t.Starting + t.Probing }
+
 // Usual are the medians of what each service took over the last boots that
 // started it; of those in which it became ready, if there are any.
 func Usual(boots []*Boot) map[string]Times {

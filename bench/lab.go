@@ -130,8 +130,11 @@ func (l *lab) clean(ctx context.Context) error {
 			return err
 		}
 	}
-	return os.RemoveAll(filepath.Join(l.dir, "state"))
+	return nil
 }
+
+// forget removes what bootgraph remembers.
+func (l *lab) forget() error { return os.RemoveAll(filepath.Join(l.dir, "state")) }
 
 // stopAll ends the containers and leaves them there, as a power cut does.
 func (l *lab) stopAll(ctx context.Context) error {

@@ -60,7 +60,7 @@ func bench(ctx context.Context, names []string, runs, peerRuns int) (err error) 
 	defer func() { err = errors.Join(err, l.Close()) }()
 	list := tools()
 	if peerRuns == 0 {
-		list = list[:1]
+		list = list[:ours]
 	}
 	missing := map[*tool]error{}
 	for _, t := range list {
@@ -91,7 +91,7 @@ func bench(ctx context.Context, names []string, runs, peerRuns int) (err error) 
 			}
 		}
 		if isChain {
-			s.tools = list[:1]
+			s.tools = list[:ours]
 		}
 		if err := s.run(ctx, runs, peerRuns); err != nil {
 			return err
@@ -104,6 +104,9 @@ func bench(ctx context.Context, names []string, runs, peerRuns int) (err error) 
 	}
 	return nil
 }
+
+// ours is how many of the tools are bootgraph.
+const ours = 2
 
 // A series is one workload, booted again and again by each tool in turn, so
 // that what slows the machine down slows all of them.
@@ -129,9 +132,9 @@ func (s *series) run(ctx context.Context, runs, peerRuns int) (err error) {
 			return err
 		}
 		bares = append(bares, b)
-		for _, t := range s.tools {
+		for k, t := range s.tools {
 			n := peerRuns
-			if t == s.tools[0] {
+			if k < ours {
 				n = runs
 			}
 			if i >= n || s.missing[t] != nil {
@@ -179,6 +182,11 @@ func (s *series) once(ctx context.Context, t *tool) (r result) {
 	if r.err = s.clean(ctx); r.err != nil {
 		return r
 	}
+	if !t.knows {
+		if r.err = s.forget(); r.err != nil {
+			return r
+		}
+	}
 	dir := filepath.Join(s.dir, "project")
 	if r.err = errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); r.err != nil {
 		return r
@@ -190,7 +198,7 @@ func (s *series) once(ctx context.Context, t *tool) (r result) {
 		return r
 	}
 	steps := []func(context.Context, *tool, string, *result) error{s.noopBoot, s.restartBoot, s.takeDown}
-	if t != s.tools[0] && len(s.services) > manyServices {
+	if !slices.Contains(s.tools[:ours], t) && len(s.services) > manyServices {
 		steps = steps[2:]
 	}
 	for _, step := range steps {

@@ -37,16 +37,16 @@ func (s *series) table() string {
 	fmt.Fprintf(&b, "Bare, in this run: a prepared start %s; %.1f inits a second; a removal %s, %.1f a second.\n", round(s.bare.start), s.bare.initRate, round(s.bare.stop), s.bare.stopRate)
 	fmt.Fprintf(&b, "Bound: max(path %s, inits %s) = **%s**; of down %s.\n\n", round(s.path(s.bare.start)), round(seconds(float64(len(s.services))/s.bare.initRate)), round(bound), round(stop))
 	b.WriteString("| tool | runs | all ready s | × bound | × bootgraph | too early | no-op s (× list; touched) | restart s | down s (× bound) | CPU of tool s | of Podman s | peak MiB |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
-	ours := median(column(s.results[s.tools[0]], func(r result) time.Duration { return r.ready }))
+	base := median(column(s.results[s.tools[0]], func(r result) time.Duration { return r.ready }))
 	for _, t := range s.tools {
-		fmt.Fprintf(&b, "| %s | %s |\n", t.name, s.row(t, bound, stop, ours))
+		fmt.Fprintf(&b, "| %s | %s |\n", t.name, s.row(t, bound, stop, base))
 	}
 	fmt.Fprintf(&b, "\nbootgraph's calls of Podman in a cold boot: %d, %.1f a service; %d at a time at most; in a no-op boot: %d.\n", s.calls.cold, float64(s.calls.cold)/float64(len(s.services)), s.calls.most, s.calls.noop)
 	return b.String()
 }
 
 // row is the part of a row behind the name.
-func (s *series) row(t *tool, bound, stop, ours time.Duration) string {
+func (s *series) row(t *tool, bound, stop, base time.Duration) string {
 	var good []result
 	var failure error
 	for _, r := range s.results[t] {
@@ -81,7 +81,7 @@ func (s *series) row(t *tool, bound, stop, ours time.Duration) string {
 		restart = sec(d)
 	}
 	down := median(column(good, func(r result) time.Duration { return r.down.wall }))
-	return strings.Join([]string{runs, sec(ready), ratio(ready, bound), ratio(ready, ours), fmt.Sprintf("%d of %d", early, of), noop, restart,
+	return strings.Join([]string{runs, sec(ready), ratio(ready, bound), ratio(ready, base), fmt.Sprintf("%d of %d", early, of), noop, restart,
 		fmt.Sprintf("%s (%s)", sec(down), ratio(down, stop)),
 		sec(median(column(good, func(r result) time.Duration { return r.cold.tool }))),
 		sec(median(column(good, func(r result) time.Duration { return r.cold.podman }))),

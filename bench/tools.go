@@ -23,6 +23,8 @@ type tool struct {
 	// again is the command that boots what was stopped, where that is another
 	// one; down stops and removes.
 	again, down []string
+	// knows is whether it has the memory of the tool before it in the order.
+	knows bool
 	// noop is whether up may be run when everything is up.
 	noop bool
 	// stays is whether up goes on until it is interrupted, which is its down.
@@ -34,9 +36,9 @@ type tool struct {
 }
 
 // tools in the order of the table. The first is what the others are held
-// against.
+// against, and the first two are ours.
 func tools() []*tool {
-	return []*tool{bootgraph(), composeHealthy(), composeStarted(), podmanCompose(), kubePlay(), processCompose(), original()}
+	return []*tool{bootgraph(), bootgraphAgain(), composeHealthy(), composeStarted(), podmanCompose(), kubePlay(), processCompose(), original()}
 }
 
 func (t *tool) containerOf(s service) string {

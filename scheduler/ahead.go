@@ -18,10 +18,11 @@ import (
 // ahead is the part of a run that prepares.
 type ahead struct {
 	preparer Preparer // nil: nothing is prepared
+	queue    []*Task  // all, in the order in which they start
 	fast     *gate    // for starts of what was prepared, which have no need to queue with the rest
 
 	mu    sync.Mutex
-	next  int             // the first task that may still have to be prepared, by ID
+	next  int             // in the queue: the first that may still have to be prepared
 	begun []bool          // by task ID: its turn has come
 	done  []chan struct{} // by task ID: nil where nobody has begun to prepare it; closed afterwards
 	ready []bool          // by task ID: it was prepared
@@ -29,11 +30,12 @@ type ahead struct {
 	tried []bool          // by task ID: a start was called
 }
 
-func newAhead(n int, preparer Preparer, slots int, clock clock) ahead {
-	return ahead{preparer: preparer, fast: newGate(slots, clock), begun: make([]bool, n), done: make([]chan struct{}, n), ready: make([]bool, n), via: make([]*gate, n), tried: make([]bool, n)}
+func newAhead(queue []*Task, preparer Preparer, slots int, clock clock) ahead {
+	n := len(queue)
+	return ahead{preparer: preparer, queue: queue, fast: newGate(slots, clock), begun: make([]bool, n), done: make([]chan struct{}, n), ready: make([]bool, n), via: make([]*gate, n), tried: make([]bool, n)}
 }
 
-// prepareAhead prepares tasks in the order of the plan, until all have been or
+// prepareAhead prepares tasks in the order of the queue, until all have been or
 // stop is called. It goes through the same gate as starts, behind all of them.
 func (r *run) prepareAhead(ctx context.Context, workers int) (stop func()) {
 	if r.ahead.preparer == nil {
@@ -63,7 +65,7 @@ func (r *run) prepareAhead(ctx context.Context, workers int) (stop func()) {
 // prepareNext prepares the next task whose turn has not come, and reports
 // whether there was one.
 func (r *run) prepareNext(ctx context.Context) bool {
-	t := r.ahead.take(r.plan)
+	t := r.ahead.take()
 	if t == nil {
 		return false
 	}
@@ -75,11 +77,11 @@ func (r *run) prepareNext(ctx context.Context) bool {
 	return true
 }
 
-func (a *ahead) take(p *Plan) *Task {
+func (a *ahead) take() *Task {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.next < len(p.Tasks) {
-		t := p.Tasks[a.next]
+	for a.next < len(a.queue) {
+		t := a.queue[a.next]
 		a.next++
 		if !a.begun[t.ID] {
 			a.done[t.ID] = make(chan struct{})
@@ -127,7 +129,7 @@ func (r *run) enter(ctx context.Context, t *Task) bool {
 	r.ahead.mu.Lock()
 	r.ahead.via[t.ID] = g
 	r.ahead.mu.Unlock()
-	return g.enter(ctx, t.ID)
+	return g.enter(ctx, r.rank[t.ID])
 }
 
 func (r *run) leave(t *Task) {

@@ -13,8 +13,8 @@ import (
 // FIFO semaphore gave 18 different event logs in 20 boots of one plan.
 const gateTick = time.Millisecond
 
-// gate lets a limited number of starts through at a time, lowest task ID
-// first. Only a start is inside it: who waits, pulls or probes is not.
+// gate lets a limited number of starts through at a time, lowest rank first.
+// Only a start is inside it: who waits, pulls or probes is not.
 type gate struct {
 	clock   clock
 	mu      sync.Mutex
@@ -24,7 +24,7 @@ type gate struct {
 }
 
 type ticket struct {
-	id   int
+	rank int
 	pass func() // called once, when it is let through; must not call the gate
 }
 
@@ -32,9 +32,9 @@ func newGate(slots int, clock clock) *gate { return &gate{free: slots, clock: cl
 
 // enter waits for a slot, and reports whether it got one: it didn't if ctx
 // ended first. Who got one calls leave.
-func (g *gate) enter(ctx context.Context, id int) bool {
+func (g *gate) enter(ctx context.Context, rank int) bool {
 	passed := make(chan struct{})
-	t := g.queue(id, func() { close(passed) })
+	t := g.queue(rank, func() { close(passed) })
 	select {
 	case <-passed:
 		return true
@@ -45,8 +45,8 @@ func (g *gate) enter(ctx context.Context, id int) bool {
 }
 
 // queue is enter for who does not wait in it: pass is called with the slot.
-func (g *gate) queue(id int, pass func()) *ticket {
-	t := &ticket{id, pass}
+func (g *gate) queue(rank int, pass func()) *ticket {
+	t := &ticket{rank, pass}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	heap.Push(&g.waiting, t)
@@ -95,11 +95,11 @@ func (g *gate) open() {
 	}
 }
 
-// tickets is a heap, lowest ID on top.
+// tickets is a heap, lowest rank on top.
 type tickets []*ticket
 
 func (h tickets) Len() int           { return len(h) }
-func (h tickets) Less(i, j int) bool { return h[i].id < h[j].id }
+func (h tickets) Less(i, j int) bool { return h[i].rank < h[j].rank }
 func (h tickets) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *tickets) Push(x any)        { *h = append(*h, x.(*ticket)) }
 func (h *tickets) Pop() any {

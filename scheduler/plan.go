@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"bootgraph/config"
@@ -44,9 +46,31 @@ func (p *Plan) edges() (list []EdgeNames) {
 	return list
 }
 
-// Task is a service or a job on its way through a boot. Lower ID means
-// sooner, wherever there is a choice: IDs follow the stage, then the longest
-// chain that still hangs on a task, then the order of the file.
+// queue are the tasks in the order in which they start, wherever there is a
+// choice: by stage, then the longest chain in it that still hangs on a task, by
+// what each has taken; if that is not known, in steps, which is the order of
+// their IDs. A new service is taken to be as the middle one of the others.
+func (p *Plan) queue(took []time.Duration) []*Task {
+	known := slices.DeleteFunc(slices.Sorted(slices.Values(took)), func(d time.Duration) bool { return d == 0 })
+	if len(known) == 0 {
+		return p.Tasks
+	}
+	g := p.graph(inStage)
+	order, err := g.Order()
+	if err != nil {
+		panic("scheduler: " + err.Error())
+	}
+	chains := g.Chains(order, func(v int) float64 { return cmp.Or(took[v], known[len(known)/2]).Seconds() })
+	queue := slices.Clone(p.Tasks)
+	slices.SortStableFunc(queue, func(a, b *Task) int {
+		return cmp.Or(a.Stage-b.Stage, cmp.Compare(chains[b.ID], chains[a.ID]))
+	})
+	return queue
+}
+
+// Task is a service or a job on its way through a boot. IDs follow the stage,
+// then the longest chain that still hangs on a task, in steps, then the order of
+// the file.
 type Task struct {
 	ID        int
 	Stage     int // index into Plan.Stages

@@ -26,11 +26,12 @@ type World struct {
 
 // Options of a run.
 type Options struct {
-	Run         string        // ID of the run
-	Parallelism int           // starts at a time; 1 or more
-	Usual       time.Duration // what earlier boots that started the same have taken; 0: not known. It is told, and decides nothing
-	Running     []string      // services that are to be left alone if they still run as described; told like Usual
-	Sinks       []func(Event) // each is called from one goroutine, in order
+	Run         string          // ID of the run
+	Parallelism int             // starts at a time; 1 or more
+	Usual       time.Duration   // what earlier boots that started the same have taken; 0: not known. It is told, and decides nothing
+	Took        []time.Duration // by task ID: what each usually takes from its start until it is ready; 0: not known. nil: of none
+	Running     []string        // services that are to be left alone if they still run as described; told like Usual
+	Sinks       []func(Event)   // each is called from one goroutine, in order
 
 	seen int // how many events the run has had before
 }
@@ -85,6 +86,7 @@ type run struct {
 	gate  *gate
 	ahead ahead
 	log   *eventLog
+	rank  []int           // by task ID: its place in the queue for starts
 	heirs [][]int         // by task ID: who waits for it
 	wake  []chan struct{} // by task ID: one token: something it waits for has moved
 
@@ -146,10 +148,14 @@ func (r *run) through(ctx context.Context, opt Options, stage func(i int) Ending
 
 func newRun(plan *Plan, world World, opt Options, clock clock) *run {
 	n := len(plan.Tasks)
-	r := &run{plan: plan, world: world, clock: clock, start: clock.now(), gate: newGate(opt.Parallelism, clock), ahead: newAhead(n, world.Preparer, opt.Parallelism, clock), log: newEventLog(opt.Run, opt.seen, clock, opt.Sinks),
+	queue := plan.queue(opt.Took)
+	r := &run{plan: plan, world: world, clock: clock, start: clock.now(), gate: newGate(opt.Parallelism, clock), rank: make([]int, n), ahead: newAhead(queue, world.Preparer, opt.Parallelism, clock), log: newEventLog(opt.Run, opt.seen, clock, opt.Sinks),
 		heirs: make([][]int, n), wake: make([]chan struct{}, n),
 		status: make([]Status, n), notes: make([]Cause, n), pulled: make([]time.Duration, n), queued: make([]time.Time, n), told: make([]telling, n), began: make([]time.Time, n), due: make([]time.Time, n), begun: make([]bool, n), gaveUp: make([]time.Time, n),
 		at: make([][]Instance, n), unready: make([]int, len(plan.Stages)), passed: make([]func(), len(plan.Stages))}
+	for rank, t := range queue {
+		r.rank[t.ID] = rank
+	}
 	for _, t := range plan.Tasks {
 		r.status[t.ID] = Status{State: Pending}
 		r.wake[t.ID] = make(chan struct{}, 1)

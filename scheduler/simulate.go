@@ -305,7 +305,7 @@ func (s *simulation) pulledAs(t *Task, a Attempt) {
 		return
 	}
 	s.prepared(t, a.Pull)
-	s.tickets[t.ID] = s.gate.queue(t.ID, func() {
+	s.tickets[t.ID] = s.gate.queue(s.rank[t.ID], func() {
 		s.later(0, t, func() {
 			s.tickets[t.ID] = nil
 			s.told(t, Outcome{Result: Allowed})

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,9 +55,9 @@ func compile(t *testing.T, text string) *Plan {
 }
 
 // simulate is boot without goroutines and bubbles.
-func simulate(t *testing.T, plan *Plan, w Imagined, parallelism int) (report Report, events []Event) {
+func simulate(t *testing.T, plan *Plan, w Imagined, parallelism int, took ...time.Duration) (report Report, events []Event) {
 	t.Helper()
-	report = Simulate(plan, w, Options{Run: "run", Parallelism: parallelism, Sinks: []func(Event){func(e Event) { events = append(events, e) }}})
+	report = Simulate(plan, w, Options{Run: "run", Parallelism: parallelism, Took: took, Sinks: []func(Event){func(e Event) { events = append(events, e) }}})
 	checkLog(t, plan, report, events, parallelism)
 	return report, events
 }
@@ -127,11 +128,62 @@ func TestSimulationGivesTheEventsOfABoot(t *testing.T) {
 				}
 			}
 			parallelism, interrupt := 1+r.IntN(4), odd(time.Duration(1+r.IntN(300))*time.Second)
-			_, want, _ := boot(t, plan, script, parallelism, interrupt)
+			var took []time.Duration // in earlier boots, which were others
+			for range plan.Tasks {
+				took = append(took, time.Duration(r.IntN(3))*time.Duration(r.IntN(100))*time.Millisecond)
+			}
+			_, want, _ := boot(t, plan, script, parallelism, interrupt, func(f *fakeWorld) { f.took = took })
 			w := Imagined{Attempts: imagine(plan, script), Interrupt: interrupt, By: Interrupt{"SIGINT", 130}}
-			_, got := simulate(t, plan, w, parallelism)
+			_, got := simulate(t, plan, w, parallelism, took...)
 			sameEvents(t, plan, want, got)
 		})
+	}
+}
+
+// Who has a choice starts first what a stage waits for longest.
+func TestWhatUsuallyTakesLongestStartsFirst(t *testing.T) {
+	plan := compile(t, `
+stage "one" {
+  service "quick" { image = "localhost/x:1" }
+  service "new" { image = "localhost/x:1" }
+  service "slow" { image = "localhost/x:1" }
+  service "first" { image = "localhost/x:1" }
+  service "second" {
+    image      = "localhost/x:1"
+    depends_on = [service.first]
+  }
+}
+stage "two" {
+  service "slowest" { image = "localhost/x:1" }
+}`)
+	usual := map[string]time.Duration{"quick": 100 * time.Millisecond, "slow": 9 * time.Second, "first": time.Second, "second": 2 * time.Second, "slowest": time.Minute}
+	for _, c := range []struct {
+		known bool
+		want  string
+	}{
+		{false, "first quick new slow second slowest"}, // the longest in steps, then as in the file
+		{true, "slow first new second quick slowest"},  // new is as the middle one of the others
+	} {
+		var took []time.Duration
+		for _, task := range plan.Tasks {
+			if c.known {
+				took = append(took, usual[task.Name])
+			}
+		}
+		attempts := make([][]Attempt, len(plan.Tasks))
+		for i := range attempts {
+			attempts[i] = []Attempt{{Start: time.Second}}
+		}
+		_, events := simulate(t, plan, Imagined{Attempts: attempts}, 1, took...)
+		var order []string
+		for _, e := range events {
+			if e.To == Starting {
+				order = append(order, e.Service)
+			}
+		}
+		if got := strings.Join(order, " "); got != c.want {
+			t.Errorf("with known %t they start so: %s, not %s", c.known, got, c.want)
+		}
 	}
 }
 

@@ -255,7 +255,7 @@ func (s *supervision) admitAgain(ctx context.Context, t *Task, stale bool) Outco
 		}
 	}
 	s.prepared(t, took)
-	if !s.gate.enter(ctx, t.ID) {
+	if !s.gate.enter(ctx, s.rank[t.ID]) {
 		return ended(ctx)
 	}
 	return Outcome{Result: Allowed}

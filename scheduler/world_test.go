@@ -19,6 +19,7 @@ import (
 type fakeWorld struct {
 	script map[string][]attempt
 	blind  [2]time.Duration // from, to: Fallen can't look
+	took   []time.Duration  // in earlier boots, by task ID
 
 	mu     sync.Mutex
 	began  time.Time
@@ -168,7 +169,7 @@ func boot(t *testing.T, plan *Plan, script map[string][]attempt, parallelism int
 			time.AfterFunc(interrupt, func() { cancel(Interrupt{"SIGINT", 130}) })
 		}
 		start := time.Now()
-		report = Run(ctx, plan, World{Runtime: w, Prober: w, Sentry: w}, Options{Run: "run", Parallelism: parallelism,
+		report = Run(ctx, plan, World{Runtime: w, Prober: w, Sentry: w}, Options{Run: "run", Parallelism: parallelism, Took: w.took,
 			Sinks: []func(Event){func(e Event) { events = append(events, e) }}})
 		took = time.Since(start)
 		cancel(nil)

@@ -224,8 +224,9 @@ func (s *session) boot(ctx context.Context, progress string, parallelism int, si
 	}
 	prober := health.New(s.host)
 	prober.Probed = s.probed
+	whole, each := s.usual()
 	out := scheduler.Run(ctx, s.plan, scheduler.World{Runtime: s.host, Prober: prober, Sentry: s.host, Preparer: s.host},
-		scheduler.Options{Run: run, Parallelism: parallelism, Usual: s.usual(), Running: s.running(), Sinks: append(sinks, record.Add, screen.progress(progress))})
+		scheduler.Options{Run: run, Parallelism: parallelism, Usual: whole, Took: each, Running: s.running(), Sinks: append(sinks, record.Add, screen.progress(progress))})
 	if err := record.Close(); err != nil {
 		s.app.say("warning", err.Error(), "journal")
 	}

@@ -123,13 +123,13 @@ func (s *session) running() (names []string) {
 	return names
 }
 
-// usual is how long it has taken to start what is to be started now; 0 if that
-// is not known, or it is nothing. A boot waits for it, so no more journals are
-// read than it takes.
-func (s *session) usual() time.Duration {
+// usual is how long it has taken to start what is to be started now, and, by
+// task ID, how long each service; 0 if that is not known, or it is nothing. A boot
+// waits for it, so no more journals are read than it takes.
+func (s *session) usual() (whole time.Duration, each []time.Duration) {
 	runs, err := s.dir.Runs()
 	if err != nil || len(s.starts) == 0 {
-		return 0 // it is an addition
+		return 0, nil // it is an addition
 	}
 	var boots []*analysis.Boot
 	for _, run := range slices.Backward(runs) {
@@ -141,7 +141,11 @@ func (s *session) usual() time.Duration {
 			break
 		}
 	}
-	return analysis.Expected(boots, s.starts)
+	usual := analysis.Usual(boots)
+	for _, t := range s.plan.Tasks {
+		each = append(each, usual[t.Name].UntilReady())
+	}
+	return analysis.Expected(boots, s.starts), each
 }
 
 // expect makes the longest chain of a plan that by time, if earlier boots have

@@ -53,7 +53,11 @@ with 1 if the boot is aborted or never ends.`,
 		if err != nil {
 			return err
 		}
-		return s.simulate(scheduler.Imagined{Attempts: attempts}, *parallelism, *format, from)
+		opt := scheduler.Options{Run: "simulated", Parallelism: *parallelism}
+		for _, t := range times {
+			opt.Took = append(opt.Took, t.UntilReady())
+		}
+		return s.simulate(scheduler.Imagined{Attempts: attempts}, opt, *format, from)
 	}
 	return cmd
 }
@@ -106,13 +110,14 @@ func (s *session) each(flag, name string, do func(*scheduler.Task)) error {
 	return nil
 }
 
-func (s *session) simulate(world scheduler.Imagined, parallelism int, format string, from report.Sources) error {
-	forecast := report.Forecast{Parallelism: parallelism, From: from}
+func (s *session) simulate(world scheduler.Imagined, opt scheduler.Options, format string, from report.Sources) error {
+	forecast := report.Forecast{Parallelism: opt.Parallelism, From: from}
 	take := forecast.Add
 	if format == "json" {
 		take = report.JSON(s.app.stdout)
 	}
-	out := scheduler.Simulate(s.plan, world, scheduler.Options{Run: "simulated", Parallelism: parallelism, Sinks: []func(scheduler.Event){take}})
+	opt.Sinks = []func(scheduler.Event){take}
+	out := scheduler.Simulate(s.plan, world, opt)
 	if format == "text" {
 		if err := forecast.Write(s.app.stdout); err != nil {
 			return err

@@ -61,39 +61,58 @@ var errNoSocket = errors.New("there is no such socket")
 // established finds the socket of a connection by the address of either end. A
 // kernel without sock_diag has none.
 func (d *sockDiag) established(local, remote netip.AddrPort) (socket, error) {
-	state, inode, err := d.find(local, remote)
-	if err == nil && state != tcpEstablished { // the kernel's second choice is who listens there
+	m, err := d.find(local, remote)
+	if err == nil && m.state != tcpEstablished { // the kernel's second choice is who listens there
 		err = errNoSocket
 	}
 	if err != nil {
 		return socket{}, err
 	}
-	return socket{local: local, remote: remote, inode: inode}, nil
+	return socket{local: local, remote: remote, inode: m.inode}, nil
 }
 
 // listens tells whether a socket listens for what comes to an address, be it
 // for all addresses. An error is that the kernel can't tell.
 func (d *sockDiag) listens(at netip.AddrPort) (bool, error) {
-	nobody := netip.IPv6Unspecified()
-	if at.Addr().Is4() {
-		nobody = netip.IPv4Unspecified()
-	}
-	state, _, err := d.find(at, netip.AddrPortFrom(nobody, 0))
+	m, err := d.find(at, nobodyOf(at))
 	if errors.Is(err, errNoSocket) {
 		return false, nil
 	}
-	return state == tcpListen, err
+	return m.state == tcpListen, err
+}
+
+// queued is how many connections to an address nobody has accepted yet.
+func (d *sockDiag) queued(at netip.AddrPort) (int, error) {
+	m, err := d.find(at, nobodyOf(at))
+	if errors.Is(err, errNoSocket) {
+		return 0, nil // who would they wait for
+	}
+	return int(m.received), err
+}
+
+func nobodyOf(at netip.AddrPort) netip.AddrPort {
+	if at.Addr().Is4() {
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
+}
+
+// message is what is of use of a struct inet_diag_msg.
+type message struct {
+	state    byte
+	received uint32 // bytes that nobody has read; of one that listens, connections that nobody has accepted
+	inode    uint64
 }
 
 // find is what the kernel would give a packet to that came from remote.
-func (d *sockDiag) find(local, remote netip.AddrPort) (state byte, inode uint64, err error) {
+func (d *sockDiag) find(local, remote netip.AddrPort) (message, error) {
 	if err := unix.Sendto(d.fd, request(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return 0, 0, err
+		return message{}, err
 	}
-	answer := make([]byte, 4096)
+	answer := make([]byte, 512) // a message and some attributes
 	n, _, err := unix.Recvfrom(d.fd, answer, 0)
 	if err != nil {
-		return 0, 0, err
+		return message{}, err
 	}
 	header, body := answer[:unix.SizeofNlMsghdr], answer[unix.SizeofNlMsghdr:max(n, unix.SizeofNlMsghdr)]
 	switch kind := binary.NativeEndian.Uint16(header[4:]); {
@@ -102,12 +121,12 @@ func (d *sockDiag) find(local, remote netip.AddrPort) (state byte, inode uint64,
 		if errors.Is(err, unix.ENOENT) {
 			err = errNoSocket
 		}
-		return 0, 0, err
+		return message{}, err
 	case kind != sockDiagByFamily || len(body) < inetDiagMessage:
-		return 0, 0, fmt.Errorf("the kernel's answer is of kind %d, %d bytes", kind, n)
+		return message{}, fmt.Errorf("the kernel's answer is of kind %d, %d bytes", kind, n)
 	}
-	// struct inet_diag_msg: family, state, …, and the inode at its end.
-	return body[1], uint64(binary.NativeEndian.Uint32(body[68:])), nil
+	// struct inet_diag_msg: family, state, …, at 56 the queues, and the inode at its end.
+	return message{body[1], binary.NativeEndian.Uint32(body[56:]), uint64(binary.NativeEndian.Uint32(body[68:]))}, nil
 }
 
 // request asks for one socket of any state.

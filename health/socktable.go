@@ -55,7 +55,7 @@ func nobodys(conn net.Conn) bool {
 }
 
 // otherEnd asks the kernel for the other end of a connection of ours; nil: it is
-// not on this host. The source address that it has got on its way, if another
+// not on this host, or it was accepted. The source address that it has got on its way, if another
 // one, is one of the host's.
 func otherEnd(from, to netip.AddrPort) (*socket, error) {
 	d, err := openSockDiag()
@@ -66,6 +66,10 @@ func otherEnd(from, to netip.AddrPort) (*socket, error) {
 	// That it doesn't find our end either tells that it can't find any.
 	if ours, err := d.established(from, to); err != nil || ours.inode == 0 {
 		return nil, errNoSocket
+	}
+	// One that was passed on to a container, as most are, is in no queue here.
+	if waiting, err := d.queued(to); err == nil && waiting == 0 {
+		return nil, nil
 	}
 	sources := []netip.Addr{from.Addr()}
 	links, err := links()

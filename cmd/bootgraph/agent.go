@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,7 @@ unix:PATH, or HOST:PORT with mutual TLS.
 With --http it shows, from the first moment on, what it does: a page for browsers on
 this machine, and /metrics for Prometheus. Nothing can be changed there.
 
-SIGTERM ends it and leaves all containers as they are.`,
+A Podman that doesn't answer is waited for. SIGTERM ends it and leaves all containers as they are.`,
 	})
 	how := bootFlags(cmd)
 	flags := cmd.Flags()
@@ -140,7 +141,8 @@ func (d *daemon) run(ctx context.Context, endpoints []*agent.Endpoint) error {
 }
 
 // boot is that of the agent's start. The service manager is asked for more
-// time as long as it takes.
+// time as long as it takes. Podman is waited for, as the lock is: nobody is there
+// to start the agent again.
 func (d *daemon) boot(ctx context.Context, s *session) error {
 	extend, done := context.WithCancel(ctx)
 	defer done()
@@ -150,8 +152,42 @@ func (d *daemon) boot(ctx context.Context, s *session) error {
 		d.app.say("info", text, "locked")
 		d.status(text)
 	}
-	return s.carryOut(ctx, "agent", d.how, false, d.sinks(s)...)
+	for attempt := 1; ; attempt++ {
+		err := s.carryOut(ctx, "agent", d.how, false, d.sinks(s)...)
+		if !awaited(err) {
+			return err
+		}
+		if !d.awaitPodman(ctx, err, attempt) {
+			return context.Cause(ctx)
+		}
+	}
 }
+
+// awaited tells whether an error is that of a Podman that doesn't answer, or not
+// as it should: at power-on it may still be on its way. No boot has begun then.
+func awaited(err error) bool {
+	var e scheduler.Coded
+	return errors.As(err, &e) && slices.Contains([]string{"podman_unreachable", "podman_unresponsive", "podman_error"}, e.Code())
+}
+
+// awaitPodman waits before the next attempt; false: it is to end. The log has it
+// once.
+func (d *daemon) awaitPodman(ctx context.Context, why error, attempt int) bool {
+	text := why.Error() + "; the agent tries again until it answers"
+	if attempt == 1 {
+		d.app.say("warning", text, scheduler.CauseOf(why).Code)
+	}
+	d.status(text)
+	select {
+	case <-time.After(min(time.Duration(attempt)*time.Second, podmanMost)):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// podmanMost is how long a Podman that doesn't answer is left alone, at most.
+const podmanMost = 10 * time.Second
 
 // sinks are where the events of a boot go, whoever asked for it.
 func (d *daemon) sinks(s *session, more ...func(scheduler.Event)) []func(scheduler.Event) {

@@ -86,7 +86,7 @@ func (s *serving) until(what string) string {
 		if err != nil {
 			_ = s.cmd.Process.Signal(syscall.SIGQUIT) // says where each of its goroutines is
 			<-s.gone
-			s.b.t.Fatalf("waiting for %q: %v; it told %q and said %s", what, err, s.told, s.said.String())
+			s.b.t.Fatalf("waiting for %q: %v; it told %q and said %s", what, err, s.told, s.said.Bytes()[:min(s.said.Len(), 4000)])
 		}
 		s.told = append(s.told, string(text[:n]))
 		if strings.HasPrefix(string(text[:n]), what) {
@@ -497,6 +497,32 @@ func TestWhatIsBootedIsWatchedDuringTheNextApply(t *testing.T) {
 
 // TestStatusIsTheAgentsAfterAnApplyByHand, which has a journal of its own that
 // nobody goes on with.
+// At power-on nobody is there to start an agent again that came too soon.
+func TestAgentWaitsForItsPodman(t *testing.T) {
+	h := host.Own(t)
+	b := newBench(t, h, slowly("early", "0s"))
+	h.Kill()
+	s := b.agent("--progress", "quiet")
+	s.until("STATUS=cannot connect: nobody listens on the socket of podman (" + h.URI() + "); start it with systemctl start podman.socket; the agent tries again until it answers")
+	if err := h.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	s.until("READY=1")
+	if code, said := s.end(syscall.SIGTERM); code != 0 || strings.Count(said, "tries again") != 1 {
+		t.Errorf("it exits with %d: %s", code, said)
+	}
+
+	h.Kill()
+	again := b.agent("--progress", "quiet")
+	again.until("STATUS=cannot connect: nobody")
+	if code, said := again.end(syscall.SIGTERM); code != 143 {
+		t.Errorf("while it waits, SIGTERM ends it with %d: %s", code, said)
+	}
+	if err := h.Restart(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStatusIsTheAgentsAfterAnApplyByHand(t *testing.T) {
 	h := host.Own(t)
 	b := newBench(t, h, slowly("byhand", "0s"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"bootgraph/config"
@@ -152,6 +153,9 @@ func (s *session) look(ctx context.Context) (podman.Snapshot, error) {
 	problems := s.host.Preflight(ctx, services, found)
 	for _, problem := range problems {
 		cause := scheduler.CauseOf(problem)
+		if strings.HasPrefix(cause.Code, "podman_") {
+			return nil, problem // of Podman, not of what is described
+		}
 		s.app.say("error", cause.Text, cause.Code)
 	}
 	if len(problems) > 0 {

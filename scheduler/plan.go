@@ -32,7 +32,12 @@ type Stage struct {
 }
 
 // edges are who waits for whom, in the order of the plan.
-func (p *Plan) edges() (list []EdgeNames) {
+func (p *Plan) edges() []EdgeNames {
+	n := 0
+	for _, t := range p.Tasks {
+		n += len(t.DependsOn) + len(t.Wants) + len(t.After)
+	}
+	list := make([]EdgeNames, 0, n)
 	for _, t := range p.Tasks {
 		for _, kind := range []struct {
 			name string

@@ -61,10 +61,10 @@ func BenchmarkScale(b *testing.B) {
 			}
 			return plan
 		}
-		simulate := func(plan *scheduler.Plan) {
+		simulate := func(plan *scheduler.Plan, each scheduler.Attempt) {
 			script := make([][]scheduler.Attempt, len(plan.Tasks))
 			for i := range script {
-				script[i] = []scheduler.Attempt{{Start: 150 * time.Millisecond, Ready: 300 * time.Millisecond}}
+				script[i] = []scheduler.Attempt{each}
 			}
 			if out := scheduler.Simulate(plan, scheduler.Imagined{Attempts: script}, scheduler.Options{Parallelism: 1000}); out.Exit != 0 {
 				b.Fatal(out.Outcome)
@@ -75,7 +75,13 @@ func BenchmarkScale(b *testing.B) {
 		for _, part := range []struct {
 			name string
 			do   func()
-		}{{"parse", func() { parse() }}, {"compile", func() { compile(file) }}, {"simulate", func() { simulate(plan) }}} {
+		}{
+			{"parse", func() { parse() }},
+			{"compile", func() { compile(file) }},
+			{"walk", func() { simulate(plan, scheduler.Attempt{}) }},
+			{"simulate", func() {
+				simulate(plan, scheduler.Attempt{Start: 150 * time.Millisecond, Ready: 300 * time.Millisecond})
+			}}} {
 			b.Run(fmt.Sprintf("%s/%d", part.name, size.services), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {

@@ -89,7 +89,8 @@ type simulation struct {
 	*run
 	world  Imagined
 	now    time.Time
-	queue  moments
+	due    []moment // at this time, in the order in which they were thought of: most moments
+	queue  moments  // later ones; those of them whose time has come go before due
 	number int
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -126,15 +127,30 @@ func (s *simulation) later(d time.Duration, t *Task, do func()) {
 	if t != nil {
 		turn = s.turn[t.ID]
 	}
+	if d <= 0 {
+		s.due = append(s.due, moment{of: t, turn: turn, do: do})
+		return
+	}
 	s.number++
-	heap.Push(&s.queue, moment{s.now.Add(max(d, 0)), s.number, t, turn, do})
+	heap.Push(&s.queue, &moment{s.now.Add(d), s.number, t, turn, do})
+}
+
+// next is the next moment. There is always one: the nagging of a stage that
+// blocks, else a deadline.
+func (s *simulation) next() moment {
+	if len(s.due) > 0 && (len(s.queue) == 0 || s.queue[0].at.After(s.now)) {
+		m := s.due[0]
+		s.due = s.due[1:]
+		m.at = s.now
+		return m
+	}
+	return *heap.Pop(&s.queue).(*moment)
 }
 
 // until lets moments happen until a condition holds.
 func (s *simulation) until(holds func() bool) {
 	for !holds() {
-		m := heap.Pop(&s.queue).(moment) // there is always one: the nagging of a stage that blocks, else a deadline
-		if s.valid(m) {
+		if m := s.next(); s.valid(m) {
 			s.now = m.at
 			m.do()
 		}
@@ -395,10 +411,9 @@ func (s *simulation) interrupt(why error) {
 // happen is of services that can't come up any more. It is nil as long as
 // there is hope.
 func (s *simulation) stuck() (never []string) {
-	for _, m := range s.queue {
-		if m.of != nil && s.valid(m) && !s.hopeless(m.of) {
-			return nil
-		}
+	hope := func(m moment) bool { return m.of != nil && s.valid(m) && !s.hopeless(m.of) }
+	if slices.ContainsFunc(s.due, hope) || slices.ContainsFunc(s.queue, func(m *moment) bool { return hope(*m) }) {
+		return nil
 	}
 	var others []string
 	for _, t := range s.of.Tasks {
@@ -437,7 +452,7 @@ func (s *simulation) hopeless(t *Task) bool {
 }
 
 // moments is a heap, the next one on top.
-type moments []moment
+type moments []*moment
 
 func (h moments) Len() int { return len(h) }
 func (h moments) Less(i, j int) bool {
@@ -447,11 +462,11 @@ func (h moments) Less(i, j int) bool {
 	return h[i].number < h[j].number
 }
 func (h moments) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *moments) Push(x any)   { *h = append(*h, x.(moment)) }
+func (h *moments) Push(x any)   { *h = append(*h, x.(*moment)) }
 func (h *moments) Pop() any {
 	old := *h
 	last := old[len(old)-1]
-	old[len(old)-1] = moment{}
+	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
 	return last
 }

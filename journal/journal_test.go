@@ -86,6 +86,27 @@ func TestLockOfADeadHolderIsFree(t *testing.T) {
 	unlock()
 }
 
+func TestALockOutlivesItsFile(t *testing.T) {
+	d := At(t.TempDir(), "rift")
+	unlock, err := d.Lock(t.Context(), "apply", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(d.path, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	var held *Held
+	if _, err := d.Lock(t.Context(), "apply", 0); !errors.As(err, &held) {
+		t.Errorf("a second one gets it: %v", err)
+	}
+	unlock()
+	again, err := d.Lock(t.Context(), "apply", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
 func TestLockTimeoutWaitsForTheHolder(t *testing.T) {
 	d := At(t.TempDir(), "rift")
 	unlock, err := d.Lock(t.Context(), "apply", 0)

@@ -39,16 +39,31 @@ func (h *Held) Error() string {
 // that stays, so a dead holder never has to be cleaned up after. If another
 // holds it for longer than timeout, the error is *Held.
 func (d Dir) Lock(ctx context.Context, command string, timeout time.Duration) (unlock func(), err error) {
-	return d.lock(ctx, "lock", command, timeout)
+	// Beside the file the directory is locked, which is not deleted by mistake.
+	// That alone was the other road, but NFS has no locks on directories.
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot lock: %w", err)
+	}
+	dir, err := os.Open(d.path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock: %w", err)
+	}
+	free, err := d.lock(ctx, "lock", dir, command, timeout)
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return func() { dir.Close(); free() }, nil // who gets the file finds the directory free
 }
 
 // LockAgent makes the caller the only agent of the configuration. It keeps
 // nobody from working on it: an agent has Lock only while it works, too.
 func (d Dir) LockAgent(ctx context.Context) (unlock func(), err error) {
-	return d.lock(ctx, "agent", "agent", 0)
+	return d.lock(ctx, "agent", nil, "agent", 0)
 }
 
-func (d Dir) lock(ctx context.Context, name, command string, timeout time.Duration) (unlock func(), err error) {
+// lock locks the file of that name, and dir if it is not nil.
+func (d Dir) lock(ctx context.Context, name string, dir *os.File, command string, timeout time.Duration) (unlock func(), err error) {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot lock: %w", err)
 	}
@@ -56,7 +71,7 @@ func (d Dir) lock(ctx context.Context, name, command string, timeout time.Durati
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock: %w", err)
 	}
-	if err := d.acquire(ctx, file, timeout); err != nil {
+	if err := d.acquire(ctx, file, dir, timeout); err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -139,19 +154,23 @@ func (d Dir) LastHolder() (h Holder, ok bool) {
 // call could not be interrupted. Who is refused and finds nobody's name in the
 // file asks again for a moment: it met Working, or a holder that is just
 // coming or going.
-func (d Dir) acquire(ctx context.Context, file *os.File, timeout time.Duration) error {
+func (d Dir) acquire(ctx context.Context, file, dir *os.File, timeout time.Duration) error {
 	begin := time.Now()
 	for {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
+		deleted := err == nil && taken(dir) // under somebody who is at work
+		if err == nil && !deleted {
 			return nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
+		if !deleted && !errors.Is(err, syscall.EWOULDBLOCK) {
 			return fmt.Errorf("cannot lock %s: %w", file.Name(), err)
 		}
 		holder, named := readHolder(file)
 		patience := timeout
 		switch {
+		case deleted:
+			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+			holder = Holder{}
 		case syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil:
 			// Nobody has it, others share it. To keep it shared meanwhile
 			// would have two who wait for it wait for each other.
@@ -169,6 +188,12 @@ func (d Dir) acquire(ctx context.Context, file *os.File, timeout time.Duration) 
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// taken tells whether another has locked the directory; else we have, if it can
+// be locked at all.
+func taken(dir *os.File) bool {
+	return dir != nil && errors.Is(syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
 // Working returns who is at work on the configuration now, if anybody is.

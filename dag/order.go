@@ -13,7 +13,7 @@ import "math/bits"
 func (g *Graph) Order() ([]int, error) {
 	order := make([]int, 0, g.Len())
 	waits := make([]int32, g.Len()) // for how many predecessors, still
-	ready := lowest{set: newBitset(g.Len())}
+	ready := newLowest(g.Len())
 	for v := range waits {
 		if waits[v] = int32(len(g.in.of(v))); waits[v] == 0 {
 			ready.add(v)
@@ -33,25 +33,35 @@ func (g *Graph) Order() ([]int, error) {
 	return order, nil
 }
 
-// lowest is a set of small numbers that gives back its lowest one first. A set
-// of bits, not a heap: 10,000 vertices are 157 words, the search begins where
-// the last one ended, and container/heap alone took longer than all of Order.
+// lowest is a set of small numbers that gives back its lowest one first. Sets of
+// bits, not a heap: 10,000 vertices are 157 words, which are found through 3
+// more, and container/heap alone took longer than all of Order.
 type lowest struct {
 	set  bitset
-	word int // no word before this one has a bit
+	some bitset // the words of set that are not 0
+}
+
+func newLowest(n int) lowest {
+	set := newBitset(n)
+	return lowest{set, newBitset(len(set))}
 }
 
 func (l *lowest) add(v int) {
 	l.set.add(v)
-	l.word = min(l.word, v/64)
+	l.some.add(v / 64)
 }
 
 func (l *lowest) take() (v int, ok bool) {
-	for ; l.word < len(l.set); l.word++ {
-		if w := l.set[l.word]; w != 0 {
-			l.set[l.word] = w & (w - 1)
-			return l.word*64 + bits.TrailingZeros64(w), true
+	for i, some := range l.some {
+		if some == 0 {
+			continue
 		}
+		word := i*64 + bits.TrailingZeros64(some)
+		w := l.set[word]
+		if l.set[word] = w & (w - 1); l.set[word] == 0 {
+			l.some[i] = some & (some - 1)
+		}
+		return word*64 + bits.TrailingZeros64(w), true
 	}
 	return 0, false
 }

@@ -66,8 +66,12 @@ func (n *names) Index(name string) (v int, ok bool) {
 // linear, and leaves a Graph that any number of goroutines may read.
 type Builder struct {
 	names
-	arcs []arc // as added
+	full [][]arc // as added, in blocks: nothing is copied where they grow
+	arcs []arc   // the block that is not full yet
 }
+
+// blockSize is how many arcs a block has: 3 KB, not too much for a few.
+const blockSize = 256
 
 // arc is an Edge in half the memory. To read and write memory is what the
 // algorithms here cost (bench_test.go), so vertices are int32 within the
@@ -100,8 +104,8 @@ func (b *Builder) AddEdge(from, to int, label int32) {
 		panic(fmt.Sprintf("dag: edge %d -> %d in a graph of %d vertices", from, to, n))
 	}
 	if len(b.arcs) == cap(b.arcs) {
-		// append alone grows large slices by a quarter, and copies more often.
-		b.arcs = slices.Grow(b.arcs, len(b.arcs)+1)
+		b.full = append(b.full, b.arcs)
+		b.arcs = make([]arc, 0, blockSize)
 	}
 	b.arcs = append(b.arcs, arc{int32(from), int32(to), label})
 }
@@ -128,10 +132,11 @@ func (b *Builder) AddBarrier(name string, before, after []int, label int32) (v i
 func (b *Builder) Graph() *Graph {
 	// Both sorts are stable, so that of equal edges the first one added comes
 	// first and is the one that Compact keeps.
-	byTo := make([]arc, len(b.arcs))
-	sortArcs(byTo, b.arcs, b.Len(), to)
-	sortArcs(b.arcs, byTo, b.Len(), from)
-	arcs := slices.CompactFunc(b.arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
+	arcs := slices.Concat(append(b.full, b.arcs)...)
+	byTo := make([]arc, len(arcs))
+	sortArcs(byTo, arcs, b.Len(), to)
+	sortArcs(arcs, byTo, b.Len(), from)
+	arcs = slices.CompactFunc(arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
 	g := newGraph(b.names, arcs)
 	*b = Builder{}
 	return g

@@ -94,7 +94,7 @@ func (g *Graph) Reduce(order []int) *Graph {
 	words := (n + 63) / 64
 	all := make(bitset, n*words)
 	reach := func(v int) bitset { return all[int(place[v])*words:][:words] }
-	kept := make([]arc, 0, len(g.arcs))
+	kept := newBitset(len(g.out.list))
 	for i := n - 1; i >= 0; i-- {
 		v := order[i]
 		far := reach(v) // at first only what is two or more edges away
@@ -107,14 +107,20 @@ func (g *Graph) Reduce(order []int) *Graph {
 		}
 		for k, w := range g.out.of(v) {
 			if !far.has(int(place[w])) {
-				kept = append(kept, g.arcs[int(g.out.start[v])+k])
+				kept.add(int(g.out.start[v]) + k)
 				far.add(int(place[w]))
 			}
 		}
 	}
-	arcs := make([]arc, len(kept))
-	sortArcs(arcs, kept, n, from)
-	return newGraph(g.names, arcs)
+	arcs := make([]arc, 0, len(g.out.list))
+	for v := range n {
+		for i := g.out.start[v]; i < g.out.start[v+1]; i++ {
+			if kept.has(int(i)) {
+				arcs = append(arcs, arc{int32(v), g.out.list[i], g.labels[i]})
+			}
+		}
+	}
+	return newGraph(g.names, [][]arc{arcs})
 }
 
 // Chains returns for every vertex the weight of the heaviest path that begins

@@ -99,10 +99,12 @@ func newCycleSearch(g *Graph, components [][]graph.Node) *cycleSearch {
 			s.part[v.ID()] = int32(i)
 		}
 	}
-	for _, a := range g.arcs {
-		if s.part[a.from] == s.part[a.to] {
-			s.out[a.from]++
-			s.in[a.to]++
+	for v := range n {
+		for _, w := range g.out.of(v) {
+			if s.part[v] == s.part[w] {
+				s.out[v]++
+				s.in[w]++
+			}
 		}
 	}
 	return s
@@ -162,7 +164,7 @@ func (s *cycleSearch) walk(v, length int) []Edge {
 	for left := int32(length); left > 0; left-- {
 		neighbours := s.g.out.of(v)
 		k := slices.IndexFunc(neighbours, func(w int32) bool { return s.steps[w] == left })
-		cycle = append(cycle, s.g.edge(int(s.g.out.start[v])+k))
+		cycle = append(cycle, s.g.edge(v, k))
 		v = int(neighbours[k])
 	}
 	return cycle

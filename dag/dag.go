@@ -66,16 +66,17 @@ func (n *names) Index(name string) (v int, ok bool) {
 // linear, and leaves a Graph that any number of goroutines may read.
 type Builder struct {
 	names
-	arcs []arc // as added
+	full [][]arc // as added, in blocks: nothing is copied where they grow
+	arcs []arc   // the block that is not full yet
 }
+
+// blockSize is how many arcs a block has: 3 KB, not too much for a few.
+const blockSize = 256
 
 // arc is an Edge in half the memory. To read and write memory is what the
 // algorithms here cost (bench_test.go), so vertices are int32 within the
 // package, and neighbours lie side by side in one slice for the whole graph.
 type arc struct{ from, to, label int32 }
-
-func from(a arc) int32 { return a.from }
-func to(a arc) int32   { return a.to }
 
 // AddVertex adds a vertex and returns it. If the name is taken, ok is false and
 // v is the vertex that has it.
@@ -100,8 +101,8 @@ func (b *Builder) AddEdge(from, to int, label int32) {
 		panic(fmt.Sprintf("dag: edge %d -> %d in a graph of %d vertices", from, to, n))
 	}
 	if len(b.arcs) == cap(b.arcs) {
-		// append alone grows large slices by a quarter, and copies more often.
-		b.arcs = slices.Grow(b.arcs, len(b.arcs)+1)
+		b.full = append(b.full, b.arcs)
+		b.arcs = make([]arc, 0, blockSize)
 	}
 	b.arcs = append(b.arcs, arc{int32(from), int32(to), label})
 }
@@ -126,47 +127,53 @@ func (b *Builder) AddBarrier(name string, before, after []int, label int32) (v i
 
 // Graph returns what was collected and leaves the Builder empty.
 func (b *Builder) Graph() *Graph {
-	// Both sorts are stable, so that of equal edges the first one added comes
-	// first and is the one that Compact keeps.
-	byTo := make([]arc, len(b.arcs))
-	sortArcs(byTo, b.arcs, b.Len(), to)
-	sortArcs(b.arcs, byTo, b.Len(), from)
-	arcs := slices.CompactFunc(b.arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
-	g := newGraph(b.names, arcs)
+	g := newGraph(b.names, sortByFrom(append(b.full, b.arcs), b.Len()))
 	*b = Builder{}
 	return g
 }
 
-// sortArcs fills sorted with the arcs in the order of their keys, which are
-// below n. It is a counting sort: stable, and linear in arcs and vertices.
-func sortArcs(sorted, arcs []arc, n int, key func(arc) int32) {
-	next := starts(n, arcs, key)
-	for _, a := range arcs {
-		k := key(a)
-		sorted[next[k]] = a
-		next[k]++
+// sortByFrom returns the arcs in the order of the vertices they come from, which
+// are below n: the blocks themselves if a caller went from vertex to vertex, so
+// that they are in this order already. It is a counting sort: linear, and stable,
+// so that of equal edges the first one added stays first.
+func sortByFrom(blocks [][]arc, n int) [][]arc {
+	next, last, sorted := make([]int32, n+1), int32(0), true
+	for _, arcs := range blocks {
+		for _, a := range arcs {
+			next[a.from+1]++
+			sorted = sorted && a.from >= last
+			last = a.from
+		}
 	}
+	if sorted {
+		return blocks
+	}
+	sum(next)
+	all := make([]arc, next[n])
+	for _, arcs := range blocks {
+		for _, a := range arcs {
+			all[next[a.from]] = a
+			next[a.from]++
+		}
+	}
+	return [][]arc{all}
 }
 
-// starts returns where each key begins among the sorted arcs, and last where
-// all of them end.
-func starts(n int, arcs []arc, key func(arc) int32) []int32 {
-	start := make([]int32, n+1)
-	for _, a := range arcs {
-		start[key(a)+1]++
+// sum adds to every number all that come before it. If counts[k+1] is how often
+// a key k occurs, counts[k] becomes where k begins among the sorted ones, and the
+// last number where all of them end.
+func sum(counts []int32) {
+	for k := range counts[1:] {
+		counts[k+1] += counts[k]
 	}
-	for k := range n {
-		start[k+1] += start[k]
-	}
-	return start
 }
 
 // Graph is a directed graph, with cycles or without. It never changes.
 type Graph struct {
 	names
-	arcs    []arc // by from, then to; no two with the same ends
 	out, in adjacency
-	nodes   []node // what gonum calls the vertices
+	labels  []int32 // of the edges, in the order of out.list
+	nodes   []node  // what gonum calls the vertices
 }
 
 // adjacency lists the neighbours of every vertex, in ascending order: those of
@@ -175,19 +182,44 @@ type adjacency struct{ start, list []int32 }
 
 func (a adjacency) of(v int) []int32 { return a.list[a.start[v]:a.start[v+1]] }
 
-// newGraph makes a graph of arcs that are sorted and unique.
-func newGraph(names names, arcs []arc) *Graph {
+// newGraph makes a graph of arcs that are sorted by from. Of those with the same
+// ends it keeps the first. It uses up the blocks.
+func newGraph(names names, blocks [][]arc) *Graph {
 	n := names.Len()
-	g := &Graph{names: names, arcs: arcs, nodes: make([]node, n)}
-	g.out = adjacency{starts(n, arcs, from), make([]int32, len(arcs))}
-	for i, a := range arcs {
-		g.out.list[i] = a.to
+	out, in := make([]int32, n+1), make([]int32, n+1)
+	seen := make([]int32, n) // who led to a vertex last, counted from 1
+	for i, arcs := range blocks {
+		blocks[i] = slices.DeleteFunc(arcs, func(a arc) bool {
+			if seen[a.to] == a.from+1 {
+				return true
+			}
+			seen[a.to] = a.from + 1
+			out[a.from+1]++
+			in[a.to+1]++
+			return false
+		})
 	}
-	g.in = adjacency{starts(n, arcs, to), make([]int32, len(arcs))}
-	next := slices.Clone(g.in.start)
-	for _, a := range arcs {
-		g.in.list[next[a.to]] = a.from
-		next[a.to]++
+	sum(out)
+	sum(in)
+	g := &Graph{names: names, labels: make([]int32, out[n]), nodes: make([]node, n)}
+	g.out = adjacency{out, make([]int32, out[n])}
+	g.in = adjacency{in, make([]int32, in[n])}
+	// Taken by from, as they are, the arcs fill the lists of g.in in ascending
+	// order; taken by to, as they then stand there, they do so with those of g.out.
+	next, labels := slices.Clone(in), make([]int32, in[n]) // labels in the order of g.in.list
+	for _, arcs := range blocks {
+		for _, a := range arcs {
+			g.in.list[next[a.to]], labels[next[a.to]] = a.from, a.label
+			next[a.to]++
+		}
+	}
+	copy(next, out)
+	for v := range n {
+		for k := in[v]; k < in[v+1]; k++ {
+			u := g.in.list[k]
+			g.out.list[next[u]], g.labels[next[u]] = int32(v), labels[k]
+			next[u]++
+		}
 	}
 	for v := range g.nodes {
 		g.nodes[v] = node(v)
@@ -197,17 +229,19 @@ func newGraph(names names, arcs []arc) *Graph {
 
 // Edges returns all edges, by From, then To.
 func (g *Graph) Edges() []Edge {
-	edges := make([]Edge, len(g.arcs))
-	for i := range edges {
-		edges[i] = g.edge(i)
+	edges := make([]Edge, 0, len(g.labels))
+	for v := range g.Len() {
+		for k := range g.out.of(v) {
+			edges = append(edges, g.edge(v, k))
+		}
 	}
 	return edges
 }
 
-// edge returns the edge at a place in g.arcs.
-func (g *Graph) edge(i int) Edge {
-	a := g.arcs[i]
-	return Edge{int(a.from), int(a.to), a.label}
+// edge returns the edge from v to its neighbour k.
+func (g *Graph) edge(v, k int) Edge {
+	i := int(g.out.start[v]) + k
+	return Edge{v, int(g.out.list[i]), g.labels[i]}
 }
 
 // Descendants tells for every vertex whether it is one of from or comes, over

@@ -1,9 +1,11 @@
 package dag_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -34,6 +36,48 @@ func drawGraph(t *rapid.T, acyclic bool) *dag.Graph {
 		}
 	}
 	return b.Graph()
+}
+
+// However edges are grouped when they are added, they come out sorted, each once
+// and with its first label. There are enough of them for more than one block.
+func TestEdgesAgreeWithOracle(t *testing.T) {
+	const n = 40
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, compare := range []func(a, b dag.Edge) int{
+		func(a, b dag.Edge) int { return 0 },
+		func(a, b dag.Edge) int { return a.From - b.From },
+		func(a, b dag.Edge) int { return a.To - b.To },
+	} {
+		var added []dag.Edge
+		for i := range 1000 {
+			added = append(added, dag.Edge{From: r.IntN(n), To: r.IntN(n), Label: int32(i)})
+		}
+		slices.SortStableFunc(added, compare)
+		b := numbered(n)
+		for _, e := range added {
+			b.AddEdge(e.From, e.To, e.Label)
+		}
+		g := b.Graph()
+		slices.SortStableFunc(added, func(a, b dag.Edge) int { return cmp.Or(a.From-b.From, a.To-b.To) })
+		want := slices.CompactFunc(added, func(a, b dag.Edge) bool { return a.From == b.From && a.To == b.To })
+		if got := g.Edges(); !slices.Equal(got, want) {
+			t.Fatalf("edges %v\nwant  %v", got, want)
+		}
+		// What comes before a vertex is in order too.
+		var in []dag.Edge
+		for v := range n {
+			for _, u := range graph.NodesOf(g.To(int64(v))) {
+				in = append(in, dag.Edge{From: int(u.ID()), To: v})
+			}
+		}
+		for i := range want {
+			want[i].Label = 0 // gonum knows none
+		}
+		slices.SortStableFunc(want, func(a, b dag.Edge) int { return a.To - b.To })
+		if !slices.Equal(in, want) {
+			t.Fatalf("edges by their ends %v\nwant %v", in, want)
+		}
+	}
 }
 
 func TestOrderAgreesWithOracles(t *testing.T) {

@@ -19,9 +19,9 @@ import (
 
 // prepared is a container that Ahead has had to do with.
 type prepared struct {
-	id          string
-	created     bool // by Ahead; else it was there
-	initialized bool // a start is all it needs
+	found       Found // as it was, or as it was described
+	created     bool  // by Ahead; else it was there
+	initialized bool  // a start is all it needs
 }
 
 // Ahead prepares the containers of a task; see scheduler.Preparer. What was
@@ -112,7 +112,7 @@ func (h *Host) prepareContainer(ctx context.Context, s *config.Service, w *confi
 		if err != nil {
 			return false
 		}
-		p = prepared{id: id, created: true}
+		p = prepared{found: asDescribed(id, w), created: true}
 	case Start:
 		f, err := h.look(ctx, w.Name)
 		if err != nil || f == nil {
@@ -121,9 +121,9 @@ func (h *Host) prepareContainer(ctx context.Context, s *config.Service, w *confi
 		if d := h.decide(w, s.Kind, f, h.asked(w.Name)); d.Conflict != nil || d.Action != Start {
 			return false
 		}
-		p = prepared{id: f.ID}
+		p = prepared{found: *f}
 	}
-	err := h.do(ctx, call{what: "prepare " + w.Name, method: "POST", path: containerPath(p.id, "init"), limit: startLimit}, nil)
+	err := h.do(ctx, call{what: "prepare " + w.Name, method: "POST", path: containerPath(p.found.ID, "init"), limit: startLimit}, nil)
 	p.initialized = err == nil
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -154,13 +154,13 @@ func (h *Host) startPrepared(ctx context.Context, w *config.Container) *Found {
 		return nil
 	}
 	asked := time.Now()
-	if err := h.start(ctx, p.id, w.Name, w.Ports); err != nil {
+	if err := h.start(ctx, p.found.ID, w.Name, p.found.Ports); err != nil {
 		return nil
 	}
-	if f := h.runsAsCreated(p.id, w, asked); f != nil {
+	if f := h.runsSince(p.found, w, asked); f != nil {
 		return f
 	}
-	f, err := h.inspect(ctx, p.id, w.Name)
+	f, err := h.inspect(ctx, p.found.ID, w.Name)
 	if err != nil || f.Name != w.Name || !f.Running() && !f.ended() {
 		return nil
 	}
@@ -175,7 +175,7 @@ func (h *Host) PutBack(ctx context.Context, t *scheduler.Task) {
 		if !ok {
 			continue
 		}
-		f, err := h.inspect(ctx, p.id, w.Name)
+		f, err := h.inspect(ctx, p.found.ID, w.Name)
 		switch {
 		case err != nil || f.State != "initialized" && f.State != "created" && f.State != "configured":
 			// Somebody has done something about it.

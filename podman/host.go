@@ -310,20 +310,19 @@ func (h *Host) carryOut(ctx context.Context, a Action, s *config.Service, w *con
 			return nil, err
 		}
 	}
-	id, ports := "", w.Ports
-	if a == Start {
-		id, ports = found.ID, found.Ports
-	} else {
-		var err error
-		if id, err = h.create(ctx, s, w); err != nil {
+	if a != Start {
+		id, err := h.create(ctx, s, w)
+		if err != nil {
 			return nil, err
 		}
+		created := asDescribed(id, w)
+		found = &created
 	}
 	asked := time.Now()
-	if err := h.start(ctx, id, w.Name, ports); err != nil {
+	if err := h.start(ctx, found.ID, w.Name, found.Ports); err != nil {
 		return nil, err
 	}
-	return h.runsAsCreated(id, w, asked), nil
+	return h.runsSince(*found, w, asked), nil
 }
 
 // startExisting starts a container of somebody else's if it does not run.

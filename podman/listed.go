@@ -26,7 +26,7 @@ import (
 // Podman is to be asked.
 func (c *Client) runsAsListed(f *Found, w *config.Container) *Found {
 	runs := c.runsOn(scheduler.Instance{ID: f.ID, StartedAt: f.StartedAt, PID: f.PID})
-	if !runs || strings.HasPrefix(w.NetworkMode, "container:") {
+	if !runs || strings.HasPrefix(w.NetworkMode, "container:") || strings.HasPrefix(f.NetworkMode, "container:") {
 		return nil // its ports are another's
 	}
 	whole := *f
@@ -45,16 +45,22 @@ func (c *Client) runsAsListed(f *Found, w *config.Container) *Found {
 	return &whole
 }
 
-// runsAsCreated is a container that was created as described and started, which
-// Podman was asked for at that time. Nil: as with runsAsListed.
-func (c *Client) runsAsCreated(id string, w *config.Container, asked time.Time) *Found {
-	pid := c.pidOf(id)
-	if pid == 0 || slices.ContainsFunc(w.Ports, func(p config.Port) bool { return p.HostPort == 0 }) {
-		return nil // which port it has been given, Podman alone knows
+// asDescribed is a container as it will be found that was just created.
+func asDescribed(id string, w *config.Container) Found {
+	f := Found{Name: w.Name, ID: id, Image: w.Image, Ports: w.Ports, NetworkMode: w.NetworkMode, Networks: w.Networks}
+	if len(f.Networks) == 0 {
+		f.Networks = []string{"podman"} // one at most, whatever its name
 	}
-	f := Found{Name: w.Name, ID: id, Image: w.Image, State: "running", PID: pid, StartedAt: asked, Ports: w.Ports, NetworkMode: w.NetworkMode, Networks: w.Networks}
-	if len(f.Networks) == 0 && !c.rootless { // rootless it is on none: its network is a forwarder's
-		f.Networks = []string{"podman"} // or as containers.conf has it
+	return f
+}
+
+// runsSince is a container that Podman was asked to start at that time. Nil: as
+// with runsAsListed. Rootless it is, unless the container is on networks of its
+// own: the address of a forwarder's would be none of them.
+func (c *Client) runsSince(f Found, w *config.Container, asked time.Time) *Found {
+	f.State, f.StartedAt, f.PID = "running", asked, c.pidOf(f.ID)
+	if f.PID == 0 || c.rootless && len(w.Networks) == 0 || slices.ContainsFunc(f.Ports, func(p config.Port) bool { return p.HostPort == 0 }) {
+		return nil // which port it has been given, Podman alone knows
 	}
 	return c.runsAsListed(&f, w)
 }

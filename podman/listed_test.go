@@ -91,6 +91,22 @@ func TestWhatWasStartedIsFoundByTheKernel(t *testing.T) {
 	}
 }
 
+// After a boot what is there is started as it is, whatever the file says by then.
+func TestWhatIsStartedAsItIsHasItsOwnPorts(t *testing.T) {
+	p := host.Shared(t)
+	w := server("as-it-is", map[string]string{}, published(8080))
+	service := task(config.KindService, w)
+	h := booted(t, p, service)
+	was := started(t, h, service)
+	run(t, p, "stop", "--time=0", "as-it-is")
+	w.Ports = nil
+	published(9090)(w)
+	h.keeping = true
+	if at := started(t, h, service); at[0].Same(was[0]) || !reflect.DeepEqual(at[0].Ports, was[0].Ports) {
+		t.Errorf("it was %+v, and is %+v", was, at)
+	}
+}
+
 // A port that Podman has chosen, only Podman knows.
 func TestWhatHasAPortOfPodmansChoiceIsLookedAt(t *testing.T) {
 	p := host.Shared(t)

@@ -28,13 +28,13 @@ import (
 
 // serving is an agent at work.
 type serving struct {
-	b       *bench
-	cmd     *exec.Cmd
-	socket  string
-	manager *net.UnixConn
-	told    []string // what the service manager was told
-	gone    chan struct{}
-	said    bytes.Buffer // not before it is gone
+	b      *bench
+	cmd    *exec.Cmd
+	socket string
+	heard  chan string // what the service manager is told; closed when nothing more can come
+	told   []string    // of it, what was waited through
+	gone   chan struct{}
+	said   bytes.Buffer // not before it is gone
 }
 
 func (b *bench) agent(args ...string) *serving { return b.agentAt("", args...) }
@@ -46,57 +46,65 @@ func (b *bench) agentAt(socket string, args ...string) *serving {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s := &serving{b: b, socket: cmp.Or(socket, filepath.Join(dir, "a.sock")), gone: make(chan struct{})}
-	s.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	s := &serving{b: b, socket: cmp.Or(socket, filepath.Join(dir, "a.sock")), heard: make(chan string, 10000), gone: make(chan struct{})}
 	s.cmd = b.command("agent", append(args, "--listen", "unix:"+s.socket)...)
 	s.cmd.Env = append(slices.Clone(s.cmd.Env), "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=60000000")
 	s.cmd.Stderr = &s.said
 	if err := s.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
+	go s.hear(manager)
 	go func() {
 		_ = s.cmd.Wait()
 		close(s.gone)
-		s.hurry()
+		_ = manager.SetReadDeadline(time.Now().Add(time.Second)) // what it has told is there
 	}()
 	b.t.Cleanup(func() {
 		_ = s.cmd.Process.Kill()
 		<-s.gone
-		s.manager.Close()
+		manager.Close()
 		os.RemoveAll(dir)
 	})
 	return s
 }
 
-// until hears what the service manager is told up to what begins so.
-func (s *serving) until(what string) string {
-	s.b.t.Helper()
-	text := make([]byte, 4096)
-	_ = s.manager.SetReadDeadline(time.Now().Add(time.Minute))
-	select {
-	case <-s.gone:
-		s.hurry()
-	default:
-	}
-	for {
-		n, err := s.manager.Read(text)
+// hear reads at once: what doesn't fit into the kernel's queue, of ten, is lost.
+func (s *serving) hear(manager *net.UnixConn) {
+	defer close(s.heard)
+	for text := make([]byte, 4096); ; {
+		n, err := manager.Read(text)
 		if err != nil {
-			_ = s.cmd.Process.Signal(syscall.SIGQUIT) // says where each of its goroutines is
-			<-s.gone
-			s.b.t.Fatalf("waiting for %q: %v; it told %q and said %s", what, err, s.told, s.said.Bytes()[:min(s.said.Len(), 4000)])
+			return
 		}
-		s.told = append(s.told, string(text[:n]))
-		if strings.HasPrefix(string(text[:n]), what) {
-			return string(text[:n])
-		}
+		s.heard <- string(text[:n])
 	}
 }
 
-// hurry is for when it is gone, and tells nothing that it has not told yet.
-func (s *serving) hurry() { _ = s.manager.SetReadDeadline(time.Now().Add(time.Second)) }
+// until waits until the service manager is told what begins so.
+func (s *serving) until(what string) string {
+	s.b.t.Helper()
+	for late := time.After(time.Minute); ; {
+		why := "a minute is over"
+		select {
+		case text, more := <-s.heard:
+			if more {
+				if s.told = append(s.told, text); strings.HasPrefix(text, what) {
+					return text
+				}
+				continue
+			}
+			why = "it has ended"
+		case <-late:
+		}
+		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // says where each of its goroutines is
+		<-s.gone
+		s.b.t.Fatalf("waiting for %q: %s; it told %q and said %s", what, why, s.told, s.said.Bytes()[:min(s.said.Len(), 4000)])
+	}
+}
 
 // end signals the agent and returns its exit code and what it has said.
 func (s *serving) end(signal os.Signal) (code int, said string) {

@@ -302,11 +302,17 @@ func awaitStates(group int, states string) {
 
 // FreePort is a port that nothing listens on, TCP or UDP, at any address. It
 // is below the kernel's ephemeral ports, so that no outgoing connection comes
-// to take it; no process is given one twice, and no two processes the same.
+// to take it; no process is given one twice, and no two processes the same. Nor
+// is it one that a Podman which was killed has left a rule for: who connects to
+// that gets nowhere.
 func FreePort() int {
+	rules, _ := exec.Command("iptables", "-t", "nat", "-S").Output() // of root alone, and so are these rules
 	for {
 		port := ports() + int(nextPort.Add(1)-1)%portsEach
 		addr := ":" + strconv.Itoa(port)
+		if bytes.Contains(rules, fmt.Appendf(nil, "--dport %d ", port)) {
+			continue
+		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
@@ -332,6 +338,7 @@ var ports = sync.OnceValue(func() int {
 		first := 10000 + portsEach*rand.IntN(22)
 		if l, err := net.Listen("unix", fmt.Sprint("@bootgraph-ports-", first)); err == nil {
 			portsLock = l
+			nextPort.Store(rand.Int64N(portsEach))
 			return first
 		}
 	}

@@ -164,12 +164,7 @@ func (p *Plan) LongestChain(weight func(*Task) float64) []int {
 // measure works out the critical path and the stages' worst cases.
 func (p *Plan) measure() {
 	p.CriticalPath = p.LongestChain(func(*Task) float64 { return 1 })
-	g := p.graph(inStage)
-	order, err := g.Order()
-	if err != nil {
-		panic("scheduler: " + err.Error())
-	}
-	longest := g.Chains(order, func(v int) float64 { return p.Tasks[v].worst().Seconds() })
+	longest := p.chains(func(t *Task) float64 { return t.worst().Seconds() })
 	for i, st := range p.Stages {
 		worst := 0.0
 		for _, t := range st.Tasks {
@@ -177,6 +172,17 @@ func (p *Plan) measure() {
 		}
 		p.Stages[i].Worst = time.Duration(worst * float64(time.Second)).Round(time.Millisecond)
 	}
+}
+
+// chains is, by task ID, the weight of the heaviest chain that hangs on a task in
+// its stage, its own included.
+func (p *Plan) chains(weight func(*Task) float64) []float64 {
+	g := p.graph(inStage)
+	order, err := g.Order()
+	if err != nil {
+		panic("scheduler: " + err.Error())
+	}
+	return g.Chains(order, func(v int) float64 { return weight(p.Tasks[v]) })
 }
 
 // worst is the longest a task can take from its turn on: every attempt its

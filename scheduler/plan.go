@@ -60,12 +60,7 @@ func (p *Plan) queue(took []time.Duration) []*Task {
 	if len(known) == 0 {
 		return p.Tasks
 	}
-	g := p.graph(inStage)
-	order, err := g.Order()
-	if err != nil {
-		panic("scheduler: " + err.Error())
-	}
-	chains := g.Chains(order, func(v int) float64 { return cmp.Or(took[v], known[len(known)/2]).Seconds() })
+	chains := p.chains(func(t *Task) float64 { return cmp.Or(took[t.ID], known[len(known)/2]).Seconds() })
 	queue := slices.Clone(p.Tasks)
 	slices.SortStableFunc(queue, func(a, b *Task) int {
 		return cmp.Or(a.Stage-b.Stage, cmp.Compare(chains[b.ID], chains[a.ID]))

@@ -306,13 +306,13 @@ func awaitStates(group int, states string) {
 // is it one that a Podman which was killed has left a rule for: who connects to
 // that gets nowhere.
 func FreePort() int {
-	rules, _ := exec.Command("iptables", "-t", "nat", "-S").Output() // of root alone, and so are these rules
+	first, rules := ports()
 	for {
-		port := ports() + int(nextPort.Add(1)-1)%portsEach
-		addr := ":" + strconv.Itoa(port)
+		port := first + int(nextPort.Add(1)-1)%portsEach
 		if bytes.Contains(rules, fmt.Appendf(nil, "--dport %d ", port)) {
 			continue
 		}
+		addr := ":" + strconv.Itoa(port)
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
@@ -327,19 +327,21 @@ func FreePort() int {
 	}
 }
 
-const portsEach = 1000 // no package's tests take as many
+const portsEach = 22000 / 8 // no package's tests take as many, and no eight run at a time
 
 var nextPort atomic.Int64
 
 // ports is the first of those that belong to this process for as long as it
-// lives. A name in the abstract namespace is a lock without a file.
-var ports = sync.OnceValue(func() int {
+// lives, and the rules that there were by then: nobody else makes one for these.
+// A name in the abstract namespace is a lock without a file.
+var ports = sync.OnceValues(func() (first int, rules []byte) {
 	for {
-		first := 10000 + portsEach*rand.IntN(22)
+		first = 10000 + portsEach*rand.IntN(8)
 		if l, err := net.Listen("unix", fmt.Sprint("@bootgraph-ports-", first)); err == nil {
 			portsLock = l
 			nextPort.Store(rand.Int64N(portsEach))
-			return first
+			rules, _ = exec.Command("iptables", "-t", "nat", "-S").Output() // of root alone, and so are these rules
+			return first, rules
 		}
 	}
 })

@@ -73,7 +73,7 @@ func get(url string) string {
 
 func TestNoPortIsGivenTwice(t *testing.T) {
 	given := map[int]bool{}
-	for range 500 {
+	for range 2000 {
 		port := host.FreePort()
 		if given[port] {
 			t.Fatalf("port %d is given a second time", port)

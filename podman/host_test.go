@@ -549,8 +549,7 @@ func conmonOf(t *testing.T, p *host.Host, name string) int {
 	return pid
 }
 
-// It is replaced, unless Podman itself gets it out of its state in time.
-func TestWhatIsStuckRunsAgain(t *testing.T) {
+func TestWhatIsStuckIsReplaced(t *testing.T) {
 	p := host.Shared(t)
 	s := task(config.KindService, server("stuck", nil))
 	h := booted(t, p, s)
@@ -563,7 +562,10 @@ func TestWhatIsStuckRunsAgain(t *testing.T) {
 				return mustFind(t, h, "stuck").State == "exited" && (statOf(conmon) == nil || zombie(conmon))
 			})
 			run(t, p, "init", "stuck")
-			// and has lost what would become of it
+			// and conmon, which would have it cleaned up again, is dead
+			if err := syscall.Kill(conmonOf(t, p, "stuck"), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
 			if err := syscall.Kill(mustFind(t, h, "stuck").PID, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
@@ -581,9 +583,8 @@ func TestWhatIsStuckRunsAgain(t *testing.T) {
 			if f := mustFind(t, h, "stuck"); f.State != state {
 				t.Fatalf("it is %s", f.State)
 			}
-			second := started(t, h, s)
-			if why, err := h.Look(t.Context(), second[0]); err != nil || !why.IsZero() || second[0].Same(first[0]) {
-				t.Errorf("%+v: %v, %v", second, why, err)
+			if second := started(t, h, s); second[0].ID == first[0].ID || second[0].PID == 0 {
+				t.Errorf("%+v", second)
 			}
 		})
 	}
